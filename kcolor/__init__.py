@@ -1,0 +1,3 @@
+"""kcolor: automatic colorization in Keras."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,36 @@
+"""Errors that a user can mend, and the words to do it with."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake a user can mend.
+
+    Its text is one line that names the thing, says what is wrong and what to
+    do. Commands print it to stderr and exit with code 2.
+    """
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """Returns the error for a name that is not one of the known ones.
+
+    Args:
+        kind: What the name should have named, e.g. `"architecture"`.
+        name: The name as the user wrote it.
+        known: The names that exist.
+
+    Returns:
+        A `UserError` with the nearest right name, or all of them.
+
+    Example:
+
+    >>> print(unknown("loss", "smoothl1", ["l2", "smooth_l1"]))
+    unknown loss 'smoothl1': did you mean 'smooth_l1'? Known: l2, smooth_l1
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return UserError(
+        f"unknown {kind} '{name}':{hint} Known: {', '.join(known)}"
+    )
