@@ -1,0 +1,68 @@
+"""What all commands share: how they end."""
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+
+import kcolor
+from kcolor.errors import UserError
+
+
+def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
+    """Makes a function of the command line's words into a console script.
+
+    A `UserError`, a full disk or an unwritable folder is one line on stderr and
+    exit code 2, an interruption 128 and the signal's number; a bug shows its
+    traceback.
+    """
+
+    @functools.wraps(command)
+    def main() -> None:
+        argv = sys.argv[1:]
+        if argv == ["--version"]:
+            print(f"kcolor {kcolor.__version__}")
+            return
+        # Only errors of TensorFlow's native code, set before it is loaded.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            command(argv)
+        except UserError as error:
+            _fail(str(error))
+        except OSError as error:
+            if error.filename is None and error.errno is None:
+                raise
+            where = f" '{error.filename}'" if error.filename else ""
+            _fail(f"cannot write or read{where}: {error.strerror}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return main
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without its notes on start.
+
+    No user can act on them, and its own switch does not reach those from before
+    its log is set up. Should the import fail, they are shown.
+    """
+    with tempfile.TemporaryFile() as notes:
+        stderr = os.dup(2)
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _fail(line: str) -> None:
+    print(f"{os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
+    sys.exit(2)

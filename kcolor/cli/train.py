@@ -1,0 +1,55 @@
+"""The command `kcolor-train`."""
+
+import argparse
+from pathlib import Path
+
+from kcolor.cli.shell import load_tensorflow, shell
+from kcolor.training.experiment import from_command_line
+
+DESCRIPTION = """Trains one experiment and measures it on photos it has not
+seen. Without flags: the poster's CNN with cross entropy on the demo photos.
+Each architecture and loss adds its own settings: see them with
+`kcolor-train --arch NAME --loss NAME --help`."""
+
+RUN_FLAGS = {
+    "run": (
+        str,
+        None,
+        "Folder to write; by default a new one in runs/, named after the "
+        "experiment.",
+    ),
+    "resume": (
+        bool,
+        False,
+        "Go on with the run in --run, from its newest checkpoint.",
+    ),
+    "checkpoint_minutes": (
+        float,
+        10.0,
+        "Minutes between checkpoints within an epoch.",
+    ),
+}
+
+
+@shell
+def main(argv: list[str]) -> None:
+    """Trains what the command line describes."""
+    experiment, options = from_command_line(
+        _with_config_of_run(argv), "kcolor-train", DESCRIPTION, RUN_FLAGS
+    )
+    load_tensorflow()
+    from kcolor.train import train
+
+    train(experiment, **options)
+
+
+def _with_config_of_run(argv: list[str]) -> list[str]:
+    """Lets `--resume` take every setting from the run it goes on with."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--run", nargs="?")
+    parser.add_argument("--resume", action="store_true")
+    known, _ = parser.parse_known_args(argv)
+    if not (known.resume and known.run):
+        return argv
+    config = Path(known.run) / "config.yaml"
+    return ["--config", str(config), *argv] if config.exists() else argv

@@ -1,0 +1,116 @@
+"""From decoded photos to batches of (L, ab)."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from kcolor.color import rgb_to_lab
+
+HISTOGRAM_PHOTOS = 20_000  # enough for a prior to two digits in each bin
+
+
+def batches(
+    pixels: np.ndarray,
+    batch_size: int,
+    *,
+    image_size: int | None = None,
+    shuffle: tuple[int, int] | None = None,
+    start: int = 0,
+) -> tf.data.Dataset:
+    """Returns batches of (L, ab).
+
+    Args:
+        pixels: uint8 (n, H, W, 3).
+        batch_size: Photos a batch. The last is smaller, unless shuffled, where
+            what does not fill a batch is left to another epoch.
+        image_size: Height and width of a random crop, with a random flip; None
+            for the photos as they are.
+        shuffle: (seed, epoch), which decide the order and the crops alone; None
+            for the photos' own order.
+        start: How many batches to leave out, in no time.
+
+    Returns:
+        A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2).
+
+    Example:
+
+    >>> grey = np.full((5, 8, 8, 3), 128, np.uint8)
+    >>> for lightness, ab in batches(grey, batch_size=5):
+    ...     print(lightness.shape, ab.shape)
+    (5, 8, 8, 1) (5, 8, 8, 2)
+    """
+    count = len(pixels)
+    in_memory = not isinstance(pixels, np.memmap)
+    held = tf.constant(pixels) if in_memory else None
+
+    def take(positions: tf.Tensor) -> tf.Tensor:
+        indices = positions
+        if shuffle is not None:
+            indices = tf.random.experimental.index_shuffle(
+                positions, _seeds(shuffle)[:2], max_index=count - 1
+            )
+        if in_memory:
+            return tf.gather(held, indices)
+        taken = tf.numpy_function(
+            lambda rows: pixels[rows], [indices], tf.uint8
+        )
+        return tf.ensure_shape(taken, (None, *pixels.shape[1:]))
+
+    def to_lab(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = take(positions)
+        if image_size is not None:
+            chosen = _random_crops(chosen, image_size, positions[0], shuffle)
+        lab = rgb_to_lab(tf.cast(chosen, tf.float32) / 255.0)
+        return lab[..., :1], lab[..., 1:]
+
+    positions = tf.data.Dataset.range(start * batch_size, count)
+    return (
+        positions.batch(batch_size, drop_remainder=shuffle is not None)
+        .map(to_lab, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def ab_histogram(pixels: np.ndarray) -> np.ndarray:
+    """Counts the colours of photos.
+
+    Args:
+        pixels: uint8 (n, H, W, 3). At most 20,000 photos are counted, evenly
+            spread over the n.
+
+    Returns:
+        (256, 256) counts by rounded a and b, from -128 to 127.
+    """
+    step = -(-len(pixels) // HISTOGRAM_PHOTOS)
+    counts = np.zeros(256 * 256, np.int64)
+    for _, ab in batches(pixels[::step], batch_size=256):
+        cell = np.rint(ab.numpy()).astype(np.int64) + 128
+        cells = (256 * cell[..., 0] + cell[..., 1]).ravel()
+        counts += np.bincount(cells, minlength=256 * 256)
+    return counts.reshape(256, 256)
+
+
+def _seeds(shuffle: tuple[int, int]) -> np.ndarray:
+    """Returns three seeds: two for the order, one for the crops."""
+    return np.random.SeedSequence(shuffle).generate_state(3).astype(np.int64)
+
+
+def _random_crops(
+    chosen: tf.Tensor,
+    size: int,
+    position: tf.Tensor,
+    shuffle: tuple[int, int],
+) -> tf.Tensor:
+    """Crops and flips each photo of a batch, as its position decides."""
+    count = tf.shape(chosen)[0]
+    margin = chosen.shape[1] - size
+    seed = tf.stack([tf.constant(_seeds(shuffle)[2]), position])
+    draws = tf.random.stateless_uniform(
+        (3, count, 1), seed, maxval=2 * (margin + 1), dtype=tf.int32
+    )
+    line = tf.range(size)
+    rows = draws[0] // 2 + line
+    columns = draws[1] // 2 + tf.where(draws[2] % 2 == 0, line, line[::-1])
+    chosen = tf.gather(chosen, rows, axis=1, batch_dims=1)
+    return tf.gather(chosen, columns, axis=2, batch_dims=1)

@@ -1,0 +1,310 @@
+"""From a source's files to decoded photos of one size, in three splits."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from kcolor.data import photos
+from kcolor.data.sources import Files, open_source
+from kcolor.errors import UserError
+
+TEST_SHARE = 0.1  # of a source that has no test photos of its own
+MEMORY_SHARE = 0.5  # of the free memory that decoded photos may fill
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+NEAR_GREY = "near-grey"
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Decoded photos of one size.
+
+    Attributes:
+        pixels: uint8 (n, H, W, 3): an array in memory, or one mapped to a file
+            where memory is short.
+        names: What each photo is called.
+        domains: The class of each photo, or "".
+    """
+
+    pixels: np.ndarray
+    names: list[str]
+    domains: list[str]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The photos of an experiment.
+
+    Attributes:
+        train: Photos for training, with a margin for random crops.
+        validation: Photos cut from the training photos by a hash of their
+            content, to choose by.
+        test: Photos to report on, never to choose by.
+        near_grey: How many training photos were dropped for having no colour.
+        skipped: Name and fault of each file that could not be used.
+        notes: What else a user should know, a line each.
+        fingerprint: sha256 over the content of all files.
+    """
+
+    train: Photos
+    validation: Photos
+    test: Photos
+    near_grey: int
+    skipped: list[tuple[str, str]]
+    notes: list[str]
+    fingerprint: str
+
+
+def load(
+    data: str,
+    image_size: int,
+    validation_share: float = 0.05,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+) -> Data:
+    """Decodes the photos of a source, each once, and splits them.
+
+    Splits are by photo and by its content: a photo stays in its split whatever
+    is added beside it, and no crop of it is in two.
+
+    Args:
+        data: What `kcolor.data.sources.open_source` takes.
+        image_size: Height and width of the photos, in pixels.
+        validation_share: Share of the training photos kept for validation.
+        progress: Wraps the iteration over the files, to show how far it is.
+
+    Raises:
+        UserError: The source cannot be opened, or holds no usable photo.
+    """
+    source = open_source(data)
+    digests = _digests(source.train)
+    if source.test is None:
+        shares = {TEST: TEST_SHARE, VALIDATION: validation_share}
+        parts = [(source.train, assign(digests, shares))]
+    else:
+        shares = {VALIDATION: validation_share}
+        parts = [
+            (source.train, assign(digests, shares)),
+            (source.test, [TEST] * len(source.test)),
+        ]
+        digests = digests + _digests(source.test)
+
+    crops = image_size + image_size // 8  # random crops move by an eighth
+    collections = {
+        TRAIN: _Collection(crops),
+        VALIDATION: _Collection(image_size),
+        TEST: _Collection(image_size),
+    }
+    notes = collections[TRAIN].reserve(len(source.train))
+    near_grey, skipped = 0, []
+
+    def prepare(split: str, pixels: np.ndarray) -> Iterator[np.ndarray]:
+        if split == TEST:
+            yield squared(pixels, image_size, image_size)
+        elif not photos.is_near_grey(pixels):
+            size = crops if split == TRAIN else image_size
+            for tile in tiles(pixels) if source.crops else [pixels]:
+                yield squared(tile, image_size, size)
+
+    decoded = (item for part in parts for item in _decoded(*part, prepare))
+    total = sum(len(files) for files, _ in parts)
+    for name, domain, split, squares, fault in progress(decoded, total):
+        if fault:
+            skipped.append((name, fault))
+        elif not len(squares):
+            near_grey += 1
+        else:
+            collections[split].add(squares, name, domain)
+
+    for split, collection in collections.items():
+        if not collection.names:
+            raise UserError(_nothing_left(data, split, total, skipped))
+    return Data(
+        **{split: kept.photos() for split, kept in collections.items()},
+        near_grey=near_grey,
+        skipped=skipped,
+        notes=notes,
+        fingerprint=hashlib.sha256(b"".join(digests)).hexdigest(),
+    )
+
+
+def assign(digests: list[bytes], shares: dict[str, float]) -> list[str]:
+    """Deals photos to splits by the digest of their content.
+
+    Args:
+        digests: sha256 of each photo's file.
+        shares: The share of each split beside "train".
+
+    Returns:
+        The split of each photo. No split stays empty while there are photos:
+        in a small source the lowest digest is taken.
+
+    Example:
+
+    >>> digests = [hashlib.sha256(bytes([n])).digest() for n in range(100)]
+    >>> splits = assign(digests, {"test": 0.2})
+    >>> splits.count("test"), splits[:50] == assign(digests[:50], {"test": 0.2})
+    (22, True)
+    """
+    splits = [TRAIN] * len(digests)
+    for number, (split, share) in enumerate(shares.items()):
+        # Other bytes for each split, so that they are drawn independently.
+        ranks = {
+            index: int.from_bytes(digest[8 * number : 8 * number + 8])
+            for index, digest in enumerate(digests)
+            if splits[index] == TRAIN
+        }
+        chosen = [i for i, rank in ranks.items() if rank < share * 2**64]
+        if not chosen and share and len(ranks) > 1:
+            chosen = [min(ranks, key=ranks.get)]
+        for index in chosen:
+            splits[index] = split
+    return splits
+
+
+def squared(pixels: np.ndarray, sharp: int, size: int) -> np.ndarray:
+    """Returns the centre square of a photo at one size.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        sharp: A photo whose short side is less is enlarged to it, no further.
+        size: Height and width of the square, in pixels, at least `sharp`. A
+            photo between the two is padded by reflection, so that small photos
+            stay as sharp as they are.
+    """
+    short = min(pixels.shape[:2])
+    pixels = photos.shrink(pixels, min(max(short, sharp), size))
+    short = min(pixels.shape[:2])
+    top, left = ((side - short) // 2 for side in pixels.shape[:2])
+    square = pixels[top : top + short, left : left + short]
+    before = (size - short) // 2
+    after = size - short - before
+    return np.pad(
+        square, [(before, after), (before, after), (0, 0)], mode="reflect"
+    )
+
+
+def tiles(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Cuts a photo into squares as wide as its short side, and half as wide.
+
+    Neighbours overlap by half.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    for side in (short, short // 2):
+        stride = -(-side // 2)
+        for top in range(0, height - side + 1, stride):
+            for left in range(0, width - side + 1, stride):
+                yield pixels[top : top + side, left : left + side]
+
+
+class _Collection:
+    """The photos of one split while they come in."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.squares: list[np.ndarray] = []
+        self.names: list[str] = []
+        self.domains: list[str] = []
+        self.file = None
+
+    def reserve(self, count: int) -> list[str]:
+        """Turns to a file where `count` photos would not fit in memory."""
+        needed = count * self.size**2 * 3
+        free = psutil.virtual_memory().available
+        if needed <= MEMORY_SHARE * free:
+            return []
+        # It has no name, so it goes when the process does, however that ends.
+        self.file = tempfile.TemporaryFile(prefix="kcolor-")  # noqa: SIM115
+        return [
+            f"the {needed / 1e9:.1f} GB of training photos do not fit in "
+            f"{free / 1e9:.1f} GB of free memory: kept in a file in "
+            f"{tempfile.gettempdir()} (TMPDIR chooses another folder)"
+        ]
+
+    def add(self, squares: np.ndarray, name: str, domain: str) -> None:
+        if self.file is None:
+            self.squares.append(squares)
+        else:
+            self.file.write(squares.tobytes())
+        self.names += [name] * len(squares)
+        self.domains += [domain] * len(squares)
+
+    def photos(self) -> Photos:
+        if self.file is None:
+            pixels = np.concatenate(self.squares)
+        else:
+            self.file.flush()
+            shape = (len(self.names), self.size, self.size, 3)
+            pixels = np.memmap(self.file, np.uint8, "r", shape=shape)
+        return Photos(pixels, self.names, self.domains)
+
+
+def _mapped(dataset: tf.data.Dataset, function: Callable, types) -> Iterator:
+    """Yields what a Python function makes of each element, side by side.
+
+    Reading files and decoding pictures both leave Python's lock, so threads
+    do speed them up.
+    """
+    return (
+        dataset.map(
+            lambda *element: tf.numpy_function(function, element, types),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+        .as_numpy_iterator()
+    )
+
+
+def _digests(files: Files) -> list[bytes]:
+    def digest(element: bytes) -> bytes:
+        try:
+            return hashlib.sha256(files.read(element)).digest()
+        except OSError:
+            return bytes(32)  # named as skipped when it is decoded
+
+    return list(_mapped(files.dataset, digest, tf.string))
+
+
+def _decoded(files: Files, splits: list[str], prepare: Callable) -> Iterator:
+    """Yields (name, domain, split, squares, fault) for each file."""
+
+    def decode(element: bytes, split: bytes) -> tuple[np.ndarray, str]:
+        try:
+            pixels = photos.decode(files.read(element))
+        except (photos.BrokenPhoto, OSError) as error:
+            fault = getattr(error, "strerror", None) or str(error)
+            return np.zeros((0, 1, 1, 3), np.uint8), fault
+        squares = list(prepare(split.decode(), pixels))
+        return np.array(squares or np.zeros((0, 1, 1, 3)), np.uint8), ""
+
+    dataset = tf.data.Dataset.zip(
+        files.dataset, tf.data.Dataset.from_tensor_slices(splits)
+    )
+    results = _mapped(dataset, decode, (tf.uint8, tf.string))
+    columns = zip(files.names, files.domains, splits, results, strict=True)
+    for name, domain, split, (squares, fault) in columns:
+        yield name, domain, split, squares, fault.decode()
+
+
+def _nothing_left(data: str, split: str, total: int, skipped: list) -> str:
+    if not skipped:
+        return (
+            f"data '{data}' has {total} photos, none of them left for {split}: "
+            "add photos that have colour"
+        )
+    name, fault = skipped[0]
+    return (
+        f"data '{data}' has no usable photo for {split}: {len(skipped)} of "
+        f"{total} files are broken, the first is '{name}' ({fault})"
+    )

@@ -1,0 +1,92 @@
+"""Measuring whatever predicts ab, on photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from kcolor.data.pipeline import batches
+from kcolor.evaluation.metrics import METRICS, per_photo, summarise
+
+# (N, H, W, 1) lightness to (N, H, W, 2) ab, both in physical units.
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+BATCH = 32
+SHOWN = ("rmse_ab", "mae_ab", "l2_ab", "auc", "psnr_rgb", "colorfulness")
+
+
+def grey(lightness: np.ndarray) -> np.ndarray:
+    """Predicts no colour at all: what every colorizer must beat."""
+    return np.zeros((*lightness.shape[:-1], 2), np.float32)
+
+
+def figures(predict: Predictor, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the figures of each photo that the metrics are made of.
+
+    Args:
+        predict: What is measured.
+        pixels: uint8 (n, H, W, 3), the true photos.
+    """
+    parts = [
+        per_photo(lightness, ab, predict(lightness))
+        for lightness, ab in batches(pixels, BATCH)
+    ]
+    return {
+        name: np.concatenate([part[name] for part in parts])
+        for name in parts[0]
+    }
+
+
+def values(predict: Predictor, pixels: np.ndarray) -> dict[str, float]:
+    """Returns each metric's value, without an interval.
+
+    Args:
+        predict: What is measured.
+        pixels: uint8 (n, H, W, 3), the true photos.
+
+    Example:
+
+    >>> black = np.zeros((2, 16, 16, 3), np.uint8)
+    >>> round(values(grey, black)["rmse_ab"], 3)
+    0.0
+    """
+    measured = figures(predict, pixels)
+    return {
+        name: float(metric.summary(measured))
+        for name, metric in METRICS.items()
+    }
+
+
+def measure(
+    targets: Mapping[str, Predictor], pixels: np.ndarray
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Measures several predictors on the same photos.
+
+    Args:
+        targets: What is measured, by name.
+        pixels: uint8 (n, H, W, 3), the true photos.
+
+    Returns:
+        target -> metric -> its `value`, the `low` and `high` end of its 95 %
+        interval, and `n`, the number of photos.
+    """
+    return {
+        name: summarise(figures(predict, pixels))
+        for name, predict in targets.items()
+    }
+
+
+def table(measured: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Returns what `measure` gave as a table for a terminal."""
+    width = max(len(target) for target in measured)
+    lines = [" " * width + "".join(f"{name:>22}" for name in SHOWN)]
+    for target, metrics in measured.items():
+        cells = [
+            "{value:8.2f} [{low:5.1f}, {high:5.1f}]".format(**metrics[name])
+            for name in SHOWN
+        ]
+        lines.append(
+            f"{target:{width}}" + "".join(f"{cell:>22}" for cell in cells)
+        )
+    return "\n".join(lines)

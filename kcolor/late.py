@@ -1,0 +1,18 @@
+"""Keras, imported when it is first used.
+
+Settings of architectures and objectives become flags of the commands, so their
+files are read for `--help`, which must not wait for TensorFlow to load.
+"""
+
+import importlib
+
+
+class _Late:
+    def __init__(self, module: str):
+        self._module = module
+
+    def __getattr__(self, name: str):
+        return getattr(importlib.import_module(self._module), name)
+
+
+keras = _Late("keras")

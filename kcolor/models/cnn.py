@@ -1,0 +1,100 @@
+"""The plain CNN of the poster "Automatic Colorization"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kcolor.errors import UserError
+from kcolor.late import keras
+from kcolor.models import register
+from kcolor.models.architecture import Architecture
+from kcolor.settings import Share
+
+FILTERS = (8, 16, 32, 64, 128, 16)
+KERNEL = 4
+# What the valid convolutions take from the height and from the width.
+SHRINKAGE = len(FILTERS) * (KERNEL - 1)
+
+
+@register("cnn")
+@dataclass(frozen=True)
+class CNN(Architecture):
+    """Six 4x4 convolutions, each with ReLU and batch normalisation.
+
+    With the dense head, the poster's: valid convolutions, then one linear layer
+    from every feature to every output, which fixes the image size and weighs
+    277.6 M parameters at 64x64. With the convolutional head, the same trunk on
+    an input padded by reflection, so that the output is as large as the input,
+    and a 1x1 convolution: any size, 0.2 M parameters.
+
+    Args:
+        head: "dense", "conv", or "auto": dense where the objective asks for two
+            channels, conv where it asks for more.
+        dropout: Share of the features dropped after each batch normalisation,
+            from 0 to below 1.
+
+    Example:
+
+    >>> network = CNN(head="conv").build(image_size=64, planes=1, channels=313)
+    >>> network.output_shape
+    (None, None, None, 313)
+
+    Reference:
+        "Automatic Colorization: A Search Space Odyssey" (poster), seed CNN.
+    """
+
+    head: Literal["auto", "dense", "conv"] = "auto"
+    dropout: Share = 0.0
+
+    def check(self, image_size: int, channels: int) -> None:
+        dense = self._is_dense(channels)
+        if dense and channels > 2:
+            raise UserError(
+                f"the dense head of cnn gives 2 channels, this loss asks for "
+                f"{channels}: use --head conv"
+            )
+        smallest = SHRINKAGE + 1 if dense else SHRINKAGE // 2 + 1
+        if image_size < smallest:
+            raise UserError(
+                f"cnn cannot take photos of {image_size} pixels: "
+                f"--image-size must be at least {smallest}"
+            )
+
+    def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
+        self.check(image_size, channels)
+        dense = self._is_dense(channels)
+
+        # === Functional Model ===
+        side = image_size if dense else None
+        inputs = keras.Input((side, side, planes), name="planes")
+        x = inputs
+        if not dense:
+            edge = (SHRINKAGE // 2, SHRINKAGE // 2)
+            x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
+        for block, filters in enumerate(FILTERS, start=1):
+            x = keras.layers.Conv2D(
+                filters, KERNEL, activation="relu", name=f"conv{block}"
+            )(x)
+            # Momentum and epsilon of the poster's framework. Keras' momentum of
+            # 0.99 needs more steps than an epoch of 10,000 photos has.
+            x = keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, name=f"norm{block}"
+            )(x)
+            if self.dropout:
+                x = keras.layers.Dropout(self.dropout, name=f"dropout{block}")(
+                    x
+                )
+        if dense:
+            x = keras.layers.Flatten(name="flatten")(x)
+            x = keras.layers.Dense(side * side * channels, name="head")(x)
+            x = keras.layers.Reshape((side, side, channels), name="pixels")(x)
+        else:
+            x = keras.layers.Conv2D(channels, 1, name="head")(x)
+        outputs = keras.layers.Activation(
+            "linear", dtype="float32", name="outputs"
+        )(x)
+        return keras.Model(inputs, outputs, name=self.name)
+
+    def _is_dense(self, channels: int) -> bool:
+        return self.head == "dense" or (self.head == "auto" and channels == 2)

@@ -1,0 +1,174 @@
+"""Cross entropy over bins of colour."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
+
+from kcolor.color import gamut_bins
+from kcolor.late import keras
+from kcolor.objectives import register
+from kcolor.objectives.objective import Objective
+
+NEIGHBOURS = 5
+SIGMA = 5.0  # of the soft encoding and of the prior's smoothing, in ab units
+LEAST_SHARE = 1e-6  # of any bin in the prior: no weight is ever infinite
+
+
+@register("ce")
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """Cross entropy between soft-encoded ab and a softmax over bins of ab.
+
+    Assumes nothing about the shape of a pixel's colours, so that red and green
+    may both be likely and brown not. Each true ab is spread over its five
+    nearest bins by a Gaussian. Rare colours weigh more: a pixel whose nearest
+    bin has the share p of all training pixels weighs
+    1 / (rebalance p + (1 - rebalance) / Q), scaled so that a training pixel
+    weighs 1 on average. `decode` is the annealed mean: the mean of the bins
+    under the softmax sharpened by `temperature`.
+
+    Args:
+        bins: 313, the bins of the paper, or 261, those that 8-bit colours
+            round to.
+        rebalance: How strongly rare colours are favoured: 0 not at all, 0.5 as
+            in the paper, 1 until every bin weighs the same.
+        temperature: Of the annealed mean: 1 is the expectation, 0 the mode.
+
+    Example:
+
+    >>> objective = CrossEntropy(rebalance=0.0)
+    >>> logits = keras.ops.zeros((1, 8, 8, objective.channels))
+    >>> losses = objective.losses(logits, keras.ops.zeros((1, 8, 8, 2)))
+    >>> round(float(losses["loss"]), 3)  # knows nothing: log(313)
+    5.746
+
+    Reference:
+        Zhang, Isola and Efros 2016, "Colorful Image Colorization", sec. 2.2
+        (eq. 2 to 4) and 2.3 (eq. 5).
+    """
+
+    logged: ClassVar[tuple[str, ...]] = ("loss", "cross_entropy")
+
+    bins: Literal[313, 261] = 313
+    rebalance: ClosedUnitInterval = 0.5
+    temperature: NonNegativeFloat = 0.38
+    # Learnt by `adapt`, kept in the model: no setting.
+    prior: tuple[float, ...] | None = dataclasses.field(
+        default=None, repr=False, metadata={"setting": False}
+    )
+
+    @property
+    def channels(self) -> int:
+        return self.bins
+
+    def adapt(self, histogram: np.ndarray) -> CrossEntropy:
+        """Returns this objective with the prior of the training photos.
+
+        The share of each bin, by nearest bin, smoothed by a Gaussian over the
+        ab plane and kept positive.
+
+        Args:
+            histogram: (256, 256) counts of the training pixels by rounded a
+                and b, from -128 to 127.
+        """
+        nearest = soft_encoding(self.bins)[0][:, 0]
+        counts = np.bincount(nearest, histogram.ravel(), minlength=self.bins)
+        centres = gamut_bins(self.bins).astype(np.float64)
+        squares = ((centres[:, None] - centres) ** 2).sum(-1)
+        kernel = np.exp(-squares / (2 * SIGMA**2))
+        kernel /= kernel.sum(0)
+        prior = kernel @ (counts / counts.sum())
+        prior = np.maximum(prior, LEAST_SHARE)
+        return self.restore({"prior": (prior / prior.sum()).tolist()})
+
+    def state(self) -> dict[str, list[float]]:
+        return {} if self.prior is None else {"prior": list(self.prior)}
+
+    def restore(self, state: dict[str, list[float]]) -> CrossEntropy:
+        return dataclasses.replace(
+            self, **{name: tuple(value) for name, value in state.items()}
+        )
+
+    def class_weights(self) -> np.ndarray:
+        """Returns the weight of each bin, (Q,), 1 in the mean of the prior.
+
+        Raises:
+            ValueError: Rebalanced, but `adapt` has not seen the data.
+        """
+        if not self.rebalance:
+            return np.ones(self.bins, np.float32)
+        if self.prior is None:
+            raise ValueError("ce is rebalanced by a prior: adapt() it first")
+        prior = np.asarray(self.prior)
+        mixed = self.rebalance * prior + (1 - self.rebalance) / self.bins
+        weights = 1 / mixed
+        return (weights / (prior @ weights)).astype(np.float32)
+
+    def losses(self, outputs, ab):
+        """Returns the loss and the unweighted `cross_entropy`, in nats."""
+        indices, entropies = self._cross_entropies(outputs, ab)
+        weights = keras.ops.take(self.class_weights(), indices[..., 0])
+        return {
+            "loss": keras.ops.mean(weights * entropies),
+            "cross_entropy": keras.ops.mean(entropies),
+        }
+
+    def decode(self, outputs):
+        logits = keras.ops.cast(outputs, "float32")
+        centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
+        if self.temperature == 0:
+            return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
+        shares = keras.ops.softmax(logits / self.temperature, axis=-1)
+        return keras.ops.matmul(shares, centres)
+
+    def _cross_entropies(self, outputs, ab):
+        """Returns each pixel's bins (..., 5) and cross entropy (...).
+
+        A dense target would be gigabytes: since its five weights sum to 1,
+        -sum w log softmax(z) = logsumexp(z) - sum w z needs only five logits.
+        """
+        logits = keras.ops.cast(outputs, "float32")
+        cell = keras.ops.cast(keras.ops.round(ab), "int32") + 128
+        cell = keras.ops.clip(cell, 0, 255)
+        cell = 256 * cell[..., 0] + cell[..., 1]
+        table, shares = soft_encoding(self.bins)
+        indices = keras.ops.take(table, cell, axis=0)
+        shares = keras.ops.take(shares, cell, axis=0)
+        chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
+        return indices, keras.ops.logsumexp(logits, -1) - keras.ops.sum(
+            shares * chosen, -1
+        )
+
+
+@functools.cache
+def soft_encoding(bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the soft encoding of every cell of the 8-bit ab plane.
+
+    Args:
+        bins: How many bins: 313 or 261.
+
+    Returns:
+        The indices of the five nearest bins, nearest first, and their Gaussian
+        weights, which sum to 1: two (65536, 5) arrays, int32 and float32. Row
+        256 * (a + 128) + b + 128 is that of (a, b).
+
+    Reference:
+        Zhang, Isola and Efros 2016, sec. 2.2: soft encoding with 5 neighbours
+        and sigma 5.
+    """
+    from scipy.spatial import KDTree
+
+    axis = np.arange(-128, 128)
+    plane = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    distances, indices = KDTree(gamut_bins(bins)).query(plane, NEIGHBOURS)
+    # Relative to the nearest: far outside the gamut all would underflow to 0.
+    exponents = (distances[:, :1] ** 2 - distances**2) / (2 * SIGMA**2)
+    shares = np.exp(exponents)
+    shares /= shares.sum(1, keepdims=True)
+    return indices.astype(np.int32), shares.astype(np.float32)

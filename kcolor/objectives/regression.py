@@ -1,0 +1,33 @@
+"""Objectives whose network gives ab itself."""
+
+from __future__ import annotations
+
+from kcolor.late import keras
+from kcolor.objectives.objective import Objective
+
+# One unit of the network's output in ab units: about the spread of a photo's
+# chroma, so that outputs, like weights and features, stay near 1.
+SCALE = 16.0
+
+
+class Regression(Objective):
+    """Two numbers for each pixel, the ab of the photo.
+
+    Assumes that the colours a pixel may have lie around one: where a car may be
+    red or green, it answers with what lies between, a brown.
+    """
+
+    @property
+    def channels(self) -> int:
+        return 2
+
+    def losses(self, outputs, ab):
+        penalties = self.penalty(self.decode(outputs) - ab)
+        return {"loss": keras.ops.mean(penalties)}
+
+    def penalty(self, difference):
+        """Returns the loss of each difference, given in ab units."""
+        raise NotImplementedError
+
+    def decode(self, outputs):
+        return SCALE * keras.ops.cast(outputs, "float32")

@@ -1,0 +1,20 @@
+"""Settings: the fields of a dataclass that a user sets, and their types."""
+
+import dataclasses
+
+from jsonargparse.typing import restricted_number_type
+
+# From 0 to below 1.
+Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
+
+
+def settings(kind: type) -> list[dataclasses.Field]:
+    """Returns the fields that a user sets.
+
+    Fields marked `metadata={"setting": False}` are what a part has learnt.
+    """
+    return [
+        field
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("setting", True)
+    ]

@@ -1,0 +1,349 @@
+"""Training one experiment: the whole story, top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kcolor import pictures
+from kcolor.colorizer import Colorizer
+from kcolor.data.pipeline import ab_histogram, batches
+from kcolor.data.prepare import Data, load
+from kcolor.evaluation import evaluate
+from kcolor.files import whole
+from kcolor.training import callbacks as calls
+from kcolor.training.experiment import Experiment
+from kcolor.training.run import Checkpoints, Run, open_run
+from kcolor.training.supervised import Supervised
+
+SAMPLES = 12  # photos in the picture grids
+
+
+def train(
+    experiment: Experiment,
+    run: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 10.0,
+) -> Run:
+    """Trains an experiment and measures it on the test photos.
+
+    Args:
+        experiment: What to train.
+        run: The folder to write; None for a new one in `runs/`.
+        resume: Go on with the run in that folder, from where it was stopped.
+        checkpoint_minutes: Minutes between checkpoints, beside those at the end
+            of each epoch and at a signal.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: The experiment, its data or its run folder cannot be used,
+            or the loss is no number.
+        Interrupted: SIGINT or SIGTERM; the checkpoint is written.
+    """
+    experiment = resolve(experiment)
+    experiment.architecture.check(
+        experiment.image_size, experiment.objective.channels
+    )
+    path = Path(run) if run is not None else None
+    with open_run(path, experiment, resume) as opened:
+        _prepare_keras(experiment)
+        data = load(
+            experiment.data,
+            experiment.image_size,
+            experiment.validation_share,
+            lambda items, total: calls.progress(items, total, "photos"),
+        )
+        if resume:
+            opened.check_fingerprint(data.fingerprint)
+        else:
+            opened.begin(experiment, data.fingerprint)
+        _tell(experiment, data, opened)
+        _fit(experiment, data, opened, checkpoint_minutes * 60)
+        _report(data, opened)
+    return opened
+
+
+def resolve(experiment: Experiment) -> Experiment:
+    """Returns the experiment with every "auto" decided for this machine."""
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    precision, jit = experiment.precision, experiment.jit
+    if precision == "auto":
+        precision = "mixed_bfloat16" if _computes_bfloat16() else "float32"
+    if jit == "auto":
+        jit = "on" if on_gpu else "off"
+    return dataclasses.replace(experiment, precision=precision, jit=jit)
+
+
+def _computes_bfloat16() -> bool:
+    """Whether the GPU, or else the processor, multiplies bfloat16 itself."""
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        return details.get("compute_capability", (0, 0)) >= (8, 0)
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists():
+        return False
+    words = set(flags.read_text().split())
+    return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def _prepare_keras(experiment: Experiment) -> None:
+    keras.utils.set_random_seed(experiment.seed)
+    if experiment.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(experiment.precision)
+
+
+def _tell(experiment: Experiment, data: Data, run: Run) -> None:
+    """Says what is about to be trained, and on what."""
+    calls.say(
+        f"{experiment.data}: {len(data.train)} photos to train, "
+        f"{len(data.validation)} to validate, {len(data.test)} to test; "
+        f"{data.near_grey} near-grey dropped, {len(data.skipped)} broken"
+    )
+    for note in data.notes:
+        calls.say(note)
+    for name, fault in data.skipped:
+        calls.say(f"skipped '{name}': {fault}")
+    calls.say(
+        f"{experiment.arch} + {experiment.loss}, {experiment.precision}, "
+        f"run '{run.path}'"
+    )
+
+
+def _fit(
+    experiment: Experiment, data: Data, run: Run, save_every: float
+) -> None:
+    """Trains until the last epoch, from the newest checkpoint if any.
+
+    Keras' own `fit` cannot begin in the middle of an epoch; its step and its
+    callbacks are used as they are.
+    """
+    steps_per_epoch = len(data.train) // experiment.batch_size
+    if not steps_per_epoch:
+        raise calls.UserError(
+            f"batch size {experiment.batch_size} is more than the "
+            f"{len(data.train)} training photos: lower --batch-size"
+        )
+    total_steps = min(
+        experiment.epochs * steps_per_epoch, experiment.steps or 10**12
+    )
+
+    # === Model and optimizer ===
+    objective = experiment.objective.adapt(ab_histogram(data.train.pixels))
+    colorizer = Colorizer(
+        experiment.architecture, objective, experiment.image_size
+    )
+    scheme = Supervised(colorizer)
+    optimizer = _optimizer(experiment, total_steps)
+    scheme.compile(optimizer=optimizer, jit_compile=experiment.jit == "on")
+    optimizer = scheme.optimizer  # float16 wraps it to scale the loss
+    optimizer.build(scheme.trainable_variables)
+    scheme.make_train_function()
+    predict = _predictor(colorizer, experiment)
+
+    # === Callbacks ===
+    watching = calls.schedules(experiment)
+    every = keras.callbacks.CallbackList(
+        [
+            calls.StopOnNaN(),
+            calls.Progress(
+                experiment.epochs,
+                steps_per_epoch,
+                total_steps,
+                experiment.batch_size,
+            ),
+            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+            *watching,
+        ],
+        model=scheme,
+    )
+
+    # === Where to begin ===
+    checkpoints = Checkpoints(run.checkpoints, _variables(scheme, optimizer))
+    every.on_train_begin()
+    state = checkpoints.restore(warn=calls.say)
+    if state is None:
+        step, best = 0, float("inf")
+    else:
+        step, best = state["step"], state["best"]
+        calls.restore_states(watching, state["callbacks"])
+        scheme.stop_training = state["stop"]
+        calls.say(f"resumed at step {step} of {total_steps}")
+    history = run.read_history(epochs=step // steps_per_epoch)
+
+    def save() -> None:
+        checkpoints.save(
+            step,
+            {
+                "step": step,
+                "best": best,
+                "stop": bool(scheme.stop_training),
+                "callbacks": calls.states(watching),
+            },
+        )
+
+    # === The loop ===
+    with calls.Signals() as signals:
+        while step < total_steps and not scheme.stop_training:
+            epoch, first = divmod(step, steps_per_epoch)
+            if first == 0:
+                scheme.reset_metrics()
+            every.on_epoch_begin(epoch)
+            began = saved = time.monotonic()
+            seen = step
+            stream = iter(
+                batches(
+                    data.train.pixels,
+                    experiment.batch_size,
+                    image_size=experiment.image_size,
+                    shuffle=(experiment.seed, epoch),
+                    start=first,
+                )
+            )
+            last = min((epoch + 1) * steps_per_epoch, total_steps)
+            while step < last:
+                every.on_train_batch_begin(step)
+                logs = scheme.train_function(stream)
+                every.on_train_batch_end(step, logs)
+                step += 1
+                if signals.received and step < last:
+                    save()
+                    raise calls.Interrupted(signals.received)
+                if time.monotonic() - saved > save_every and step < last:
+                    save()
+                    saved = time.monotonic()
+            seconds = time.monotonic() - began
+
+            # === Validation ===
+            logs = {name: float(value) for name, value in logs.items()}
+            logs["learning_rate"] = float(optimizer.learning_rate)
+            logs["seconds"] = seconds
+            logs["images_per_second"] = (
+                (step - seen) * experiment.batch_size / seconds
+            )
+            every.on_test_begin()
+            with _averaged(scheme, experiment.ema):
+                found = evaluate.values(predict, data.validation.pixels)
+                logs |= {f"val_{name}": value for name, value in found.items()}
+                if found["rmse_ab"] < best:
+                    best = found["rmse_ab"]
+                    with whole(run.model) as path:
+                        colorizer.save(path)
+                _log_pictures(run, predict, data, step)
+            every.on_test_end()
+            every.on_epoch_end(epoch, logs)
+            history.append({"epoch": epoch + 1, "step": step, **logs})
+            run.write_history(history)
+            with whole(run.curves) as path:
+                pictures.save_curves(path, history)
+            save()
+            if signals.received:
+                raise calls.Interrupted(signals.received)
+    every.on_train_end()
+
+
+def _optimizer(
+    experiment: Experiment, total_steps: int
+) -> keras.optimizers.Optimizer:
+    rate = experiment.learning_rate
+    if experiment.schedule == "cosine":
+        warmup = min(experiment.warmup_steps, total_steps - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            decay_steps=total_steps - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    options = {
+        "learning_rate": rate,
+        "global_clipnorm": experiment.clip_norm or None,
+        "use_ema": bool(experiment.ema),
+        "ema_momentum": experiment.ema or None,
+    }
+    if experiment.optimizer == "adamw":
+        return keras.optimizers.AdamW(
+            weight_decay=experiment.weight_decay, **options
+        )
+    return keras.optimizers.Adam(**options)
+
+
+def _predictor(
+    colorizer: Colorizer, experiment: Experiment
+) -> evaluate.Predictor:
+    compiled = tf.function(
+        colorizer, jit_compile=experiment.jit == "on", reduce_retracing=True
+    )
+    return lambda lightness: compiled(lightness, training=False)
+
+
+def _variables(
+    scheme: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> dict[str, tf.Variable]:
+    """Returns every variable that the next steps depend on, by its path."""
+    parts = {
+        "model": scheme.variables,
+        "optimizer": optimizer.variables,
+        "metrics": scheme.metrics_variables,
+    }
+    return {
+        f"{part} {number} {variable.path}": variable.value
+        for part, variables in parts.items()
+        for number, variable in enumerate(variables)
+    }
+
+
+@contextlib.contextmanager
+def _averaged(scheme: keras.Model, ema: float):
+    """Puts the averages of the weights in their place, and takes them back."""
+    if not ema:
+        yield
+        return
+    trained = [np.array(weight) for weight in scheme.trainable_variables]
+    scheme.optimizer.finalize_variable_values(scheme.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(
+            scheme.trainable_variables, trained, strict=True
+        ):
+            weight.assign(value)
+
+
+def _samples(predict: evaluate.Predictor, photos: np.ndarray) -> np.ndarray:
+    chosen = photos[:: max(1, len(photos) // SAMPLES)][:SAMPLES]
+    ((lightness, ab),) = batches(chosen, len(chosen))
+    return pictures.triptychs(lightness, ab, np.asarray(predict(lightness)))
+
+
+def _log_pictures(
+    run: Run, predict: evaluate.Predictor, data: Data, step: int
+) -> None:
+    writer = tf.summary.create_file_writer(str(run.tensorboard / "validation"))
+    with writer.as_default(step):
+        grids = _samples(predict, data.validation.pixels)
+        tf.summary.image("grey | ours | truth", grids, max_outputs=SAMPLES)
+    writer.close()
+
+
+def _report(data: Data, run: Run) -> None:
+    """Measures the best model of a run on the test photos."""
+    colorizer = keras.saving.load_model(run.model)
+    predict = tf.function(colorizer, jit_compile=False, reduce_retracing=True)
+    targets = {"grey": evaluate.grey, "ours": predict}
+    measured = evaluate.measure(targets, data.test.pixels)
+    with whole(run.samples) as path:
+        pictures.save_grid(path, _samples(predict, data.test.pixels))
+    with whole(run.metrics) as path:
+        path.write_text(json.dumps(measured, indent=2) + "\n")
+    calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
+    calls.say(evaluate.table(measured))
+    calls.say(f"\nlook at '{run.samples}' and '{run.curves}'")

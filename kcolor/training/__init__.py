@@ -1,0 +1,1 @@
+"""Training: experiments, schemes, and the run that one training writes."""

@@ -1,0 +1,300 @@
+"""An experiment: everything that decides a result, in one flat record."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_type_hints
+
+import docstring_parser
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+from jsonargparse.typing import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    OpenUnitInterval,
+    PositiveFloat,
+    PositiveInt,
+)
+
+from kcolor import models, objectives
+from kcolor.errors import UserError, unknown
+from kcolor.models.architecture import Architecture
+from kcolor.objectives.objective import Objective
+from kcolor.settings import Share, settings
+
+SCHEMES = ("supervised",)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What decides a result, but for the settings of its parts.
+
+    `experiment_type` adds the fields of the chosen architecture and objective;
+    `Experiment.of` makes a checked one.
+
+    Args:
+        arch: Architecture: {architectures}.
+        loss: Objective: {objectives}.
+        scheme: How the parameters are learnt: {schemes}.
+        data: Where the photos come from: demo, cifar10, imagenet32, imagenet64,
+            tfds:NAME[/CONFIG], or a folder, with train/ and test/ or plain.
+        image_size: Height and width of the photos, in pixels.
+        validation_share: Share of the training photos kept aside, to choose the
+            best epoch by.
+        epochs: Passes over the training photos.
+        steps: End after this many optimizer steps, even if epochs are left;
+            0 for no such limit.
+        batch_size: Photos a step.
+        optimizer: adam, or adamw, which takes --weight-decay.
+        learning_rate: Of the optimizer, at its highest.
+        schedule: What becomes of the learning rate: plateau divides it by 10,
+            once, when validation rmse_ab has not improved for
+            --patience epochs; cosine lets it fall to 0; constant.
+        patience: Epochs without improvement after which plateau acts.
+        warmup_steps: Steps over which cosine first rises from 0.
+        weight_decay: Of adamw.
+        clip_norm: Largest norm of all gradients together; 0 for no limit.
+        ema: Share of the average of the weights that is judged and kept in
+            place of the last ones, e.g. 0.999; 0 for none.
+        early_stopping: End after this many epochs without improvement of
+            validation rmse_ab; 0 for never.
+        precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
+            where the processor or the GPU computes in it.
+        jit: Whether XLA compiles the step: on, off, or auto: on a GPU only,
+            since it slows these networks down on processors.
+        deterministic: Whether the same experiment on the same machine gives the
+            same weights, bit for bit.
+        seed: Of the weights, the order of the photos, and all else random.
+    """
+
+    arch: str = "cnn"
+    loss: str = "ce"
+    scheme: Literal[SCHEMES] = "supervised"
+    data: str = "demo"
+    image_size: PositiveInt = 64
+    validation_share: OpenUnitInterval = 0.05
+    epochs: PositiveInt = 10
+    steps: NonNegativeInt = 0
+    batch_size: PositiveInt = 32
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    patience: PositiveInt = 5
+    warmup_steps: NonNegativeInt = 0
+    weight_decay: NonNegativeFloat = 0.004
+    clip_norm: NonNegativeFloat = 0.0
+    ema: Share = 0.0
+    early_stopping: NonNegativeInt = 0
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
+        "auto"
+    )
+    jit: Literal["auto", "on", "off"] = "auto"
+    deterministic: bool = True
+    seed: NonNegativeInt = 0
+
+    @staticmethod
+    def of(**fields) -> Experiment:
+        """Returns a checked experiment; what is not given has its default.
+
+        Raises:
+            UserError: An unknown field, or a value of the wrong type or range.
+
+        Example:
+
+        >>> experiment = Experiment.of(arch="cnn", loss="ce", dropout=0.1)
+        >>> experiment.architecture
+        CNN(head='auto', dropout=0.1)
+        >>> experiment.objective.temperature
+        0.38
+        """
+        kind = experiment_type(
+            fields.get("arch", Experiment.arch),
+            fields.get("loss", Experiment.loss),
+        )
+        _check_keys(fields, kind, "setting")
+        parser = _parser(kind)
+        try:
+            parsed = parser.parse_object(fields)
+        except (ArgumentError, TypeError) as error:
+            raise _readable(error) from error
+        return _experiment(kind, parsed)
+
+    @functools.cached_property
+    def architecture(self) -> Architecture:
+        """The architecture with its settings."""
+        return self._part(models.get(self.arch))
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """The objective with its settings, not yet adapted to any data."""
+        return self._part(objectives.get(self.loss))
+
+    def _part(self, kind: type):
+        return kind(**{f.name: getattr(self, f.name) for f in settings(kind)})
+
+    def to_yaml(self) -> str:
+        """Returns the YAML that `kcolor-train --config` repeats this from."""
+        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
+
+
+@functools.cache
+def experiment_type(arch: str, loss: str) -> type[Experiment]:
+    """Returns `Experiment` with the settings of its architecture and objective.
+
+    Raises:
+        UserError: There is no such architecture or objective.
+    """
+    fields = [
+        ("arch", str, dataclasses.field(default=arch)),
+        ("loss", str, dataclasses.field(default=loss)),
+    ]
+    for part in (models.get(arch), objectives.get(loss)):
+        types = get_type_hints(part)
+        for field in settings(part):
+            default = dataclasses.field(default=field.default)
+            fields.append((field.name, types[field.name], default))
+    return dataclasses.make_dataclass(
+        "Experiment", fields, bases=(Experiment,), frozen=True
+    )
+
+
+def from_command_line(
+    argv: list[str], prog: str, description: str, extra: dict[str, tuple]
+) -> tuple[Experiment, dict]:
+    """Returns the experiment that flags and `--config` files describe.
+
+    Args:
+        argv: The command line, without the command.
+        prog: The command.
+        description: What it does, for `--help`.
+        extra: Flags that decide no result: name -> (type, default, help).
+
+    Raises:
+        UserError: Something is unknown, malformed or out of its range.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config", nargs="?")
+    first.add_argument("--arch", nargs="?")
+    first.add_argument("--loss", nargs="?")
+    chosen, _ = first.parse_known_args(argv)
+    config = _read(Path(chosen.config)) if chosen.config else {}
+    kind = experiment_type(
+        chosen.arch or str(config.get("arch", Experiment.arch)),
+        chosen.loss or str(config.get("loss", Experiment.loss)),
+    )
+    _check_keys(config, kind, f"key in '{chosen.config}'")
+
+    parser = _parser(kind, prog=prog, description=description)
+    for name, (type_, default, text) in extra.items():
+        _add(parser, name, type_, default, text)
+    parser.add_argument(
+        "--config",
+        action=ActionConfigFile,
+        help="YAML file with any of these settings; flags after it win.",
+    )
+    try:
+        parsed = parser.parse_args(argv)
+    except (ArgumentError, TypeError) as error:
+        raise _readable(error, parser) from error
+    return _experiment(kind, parsed), {name: parsed[name] for name in extra}
+
+
+def _experiment(kind: type[Experiment], parsed: dict) -> Experiment:
+    return kind(
+        **{f.name: _plain(parsed[f.name]) for f in dataclasses.fields(kind)}
+    )
+
+
+def _plain(value):
+    """Returns a number of a restricted type, as YAML and JSON know it."""
+    for type_ in (bool, int, float):
+        if isinstance(value, type_):
+            return type_(value)
+    return value
+
+
+def _read(path: Path) -> dict:
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text file"
+        raise UserError(f"config '{path}' cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" (line {mark.line + 1})" if mark else ""
+        raise UserError(f"config '{path}' is no YAML{place}") from error
+    if not isinstance(config, dict):
+        raise UserError(
+            f"config '{path}' holds no settings: write lines like 'arch: cnn'"
+        )
+    return config
+
+
+def _check_keys(config: dict, kind: type, what: str) -> None:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in config:
+        if key not in known:
+            raise unknown(what, str(key), known)
+
+
+def _parser(kind: type[Experiment], **options) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, **options)
+    types, texts = get_type_hints(kind), _help(kind)
+    for field in dataclasses.fields(kind):
+        text = texts[field.name]
+        _add(parser, field.name, types[field.name], field.default, text)
+    return parser
+
+
+def _add(parser: ArgumentParser, name: str, type_, default, text: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    if type_ is bool and default is False:
+        parser.add_argument(flag, action="store_true", help=text)
+    else:
+        parser.add_argument(flag, type=type_, default=default, help=text)
+
+
+def _help(kind: type[Experiment]) -> dict[str, str]:
+    """Returns the text of each field, from the docstrings of the parts."""
+    names = {
+        "architectures": ", ".join(models.names()),
+        "objectives": ", ".join(objectives.names()),
+        "schemes": ", ".join(SCHEMES),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    parts = (
+        Experiment,
+        models.get(defaults["arch"]),
+        objectives.get(defaults["loss"]),
+    )
+    return {
+        parameter.arg_name: " ".join(parameter.description.split()).format(
+            **names
+        )
+        for part in parts
+        for parameter in docstring_parser.parse(part.__doc__).params
+    }
+
+
+def _readable(
+    error: Exception, parser: ArgumentParser | None = None
+) -> UserError:
+    """Returns the error of the parser in one line of a user's words."""
+    text = " ".join(str(error).split())
+    unrecognised = re.match(r"unrecognized arguments: (\S+)", text)
+    if unrecognised and parser:
+        flag = unrecognised[1].split("=")[0]
+        flags = [f for a in parser._actions for f in a.option_strings]
+        near = difflib.get_close_matches(flag, flags, n=1)
+        hint = f": did you mean '{near[0]}'?" if near else ": see --help"
+        return UserError(f"unknown flag '{flag}'{hint}")
+    key = re.match(r'Parser key "(\w+)": (.*)', text)
+    if key:
+        return UserError(f"--{key[1].replace('_', '-')}: {key[2]}")
+    return UserError(text)

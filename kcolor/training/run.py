@@ -1,0 +1,245 @@
+"""A run: the folder that one training writes."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import itertools
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import filelock
+import tensorflow as tf
+import yaml
+
+from kcolor.errors import UserError
+from kcolor.files import whole
+from kcolor.training.experiment import Experiment
+
+CHECKPOINTS_KEPT = 2
+PACKAGES = ("kcolor", "tensorflow", "keras", "numpy", "tensorflow-datasets")
+
+
+class Run:
+    """A run's folder and the names of what is in it.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
+        self.history = path / "history.csv"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model.keras"
+        self.metrics = path / "metrics.json"
+        self.curves = path / "curves.png"
+        self.samples = path / "samples.png"
+        self.tensorboard = path / "tensorboard"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training came to its end and was measured."""
+        return self.metrics.exists()
+
+    def begin(self, experiment: Experiment, fingerprint: str) -> None:
+        """Writes the experiment, and what else decides the weights."""
+        environment = {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in PACKAGES},
+            "platform": platform.platform(),
+            "processors": os.cpu_count(),
+            "devices": [
+                _device_name(d) for d in tf.config.list_physical_devices()
+            ],
+            "commit": _commit(),
+            "command": sys.argv,
+            "data_fingerprint": fingerprint,
+        }
+        with whole(self.environment) as path:
+            path.write_text(json.dumps(environment, indent=2) + "\n")
+        with whole(self.config) as path:
+            path.write_text(experiment.to_yaml())
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Refuses to go on with other photos than those of the start."""
+        written = json.loads(self.environment.read_text())["data_fingerprint"]
+        if written != fingerprint:
+            raise UserError(
+                f"run '{self.path}' cannot be resumed: its photos are not those "
+                "it began with: restore them, or start another --run"
+            )
+
+    def read_history(self, epochs: int) -> list[dict]:
+        """Returns the rows of the first `epochs` epochs."""
+        if not self.history.exists():
+            return []
+        with self.history.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [row for row in rows if int(row["epoch"]) <= epochs]
+
+    def write_history(self, rows: list[dict]) -> None:
+        """Writes one row an epoch."""
+        with whole(self.history) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def open_run(
+    path: Path | None, experiment: Experiment, resume: bool
+) -> Iterator[Run]:
+    """Yields a run's folder, which no other training can enter meanwhile.
+
+    Args:
+        path: The folder; None for a new one in `runs/`, named after the
+            experiment.
+        experiment: What is to be trained, fully resolved.
+        resume: Whether the folder holds a run to go on with.
+
+    Raises:
+        UserError: The folder is taken, or holds nothing to resume.
+    """
+    if path is None:
+        if resume:
+            raise UserError("--resume needs --run DIR, the run to go on with")
+        path = _free_path(experiment)
+    run = Run(path)
+    if resume:
+        _check_resumable(run, experiment)
+    elif run.config.exists():
+        raise UserError(
+            f"run '{path}' exists: add --resume to go on with it, or give "
+            "another --run"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise UserError(
+            f"run '{path}' is being trained by another process: wait for it, "
+            "or give another --run"
+        ) from error
+    with lock:
+        run.checkpoints.mkdir(exist_ok=True)
+        yield run
+
+
+def _free_path(experiment: Experiment) -> Path:
+    """Returns a folder that no run has begun in."""
+    data = experiment.data.removeprefix("tfds:")
+    if data == experiment.data:
+        data = Path(data).name  # of a folder
+    name = re.sub(r"\W+", "-", f"{data}-{experiment.arch}-{experiment.loss}")
+    for number in itertools.count(1):
+        path = Path("runs") / (f"{name}-{number}" if number > 1 else name)
+        if not path.exists():
+            return path
+
+
+def _check_resumable(run: Run, experiment: Experiment) -> None:
+    if not run.config.exists():
+        raise UserError(
+            f"run '{run.path}' holds nothing to resume: leave out --resume"
+        )
+    if run.is_finished:
+        raise UserError(
+            f"run '{run.path}' is finished, nothing is left to resume: see "
+            f"'{run.metrics}'"
+        )
+    written = yaml.safe_load(run.config.read_text())
+    ours = dataclasses.asdict(experiment)
+    for name in {**written, **ours}:
+        if written.get(name) != ours.get(name):
+            raise UserError(
+                f"run '{run.path}' belongs to another experiment: {name} is "
+                f"{written.get(name)} there, {ours.get(name)} here: give "
+                "another --run, or resume with its own settings"
+            )
+
+
+class Checkpoints:
+    """All that an exact resume needs, saved whole, the last two kept.
+
+    Args:
+        folder: Where they are.
+        variables: Every variable of the training, by a name of its own.
+    """
+
+    def __init__(self, folder: Path, variables: dict[str, tf.Variable]):
+        self._folder = folder
+        self._state = tf.Variable("", dtype=tf.string)
+        self._checkpoint = tf.train.Checkpoint(
+            state=self._state, variables=variables
+        )
+
+    def paths(self) -> list[Path]:
+        """Returns the checkpoints there are, oldest first."""
+        indices = self._folder.glob("step-*.index")
+        return sorted(index.with_suffix("") for index in indices)
+
+    def save(self, step: int, state: dict) -> None:
+        """Writes a checkpoint.
+
+        Args:
+            step: How many optimizer steps were made: names the file.
+            state: What else must be remembered, as JSON has it.
+        """
+        self._state.assign(json.dumps(state))
+        # TensorFlow writes beside it and renames, the index last.
+        self._checkpoint.write(str(self._folder / f"step-{step:09d}"))
+        for path in self.paths()[:-CHECKPOINTS_KEPT]:
+            for file in self._folder.glob(f"{path.name}.*"):
+                file.unlink()
+
+    def restore(self, warn) -> dict | None:
+        """Brings every variable back and returns the state.
+
+        A checkpoint that is damaged is passed over for the one before.
+
+        Args:
+            warn: Called with a line about each damaged checkpoint.
+
+        Returns:
+            The state of the newest whole checkpoint; None where there is none.
+        """
+        for path in reversed(self.paths()):
+            try:
+                self._checkpoint.read(str(path)).assert_consumed()
+                return json.loads(self._state.numpy())
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                reason = str(error).splitlines()[0][:100]
+                warn(f"checkpoint '{path}' is damaged ({reason}): passed over")
+        return None
+
+
+def _device_name(device: tf.config.PhysicalDevice) -> str:
+    details = tf.config.experimental.get_device_details(device)
+    return details.get("device_name", device.device_type)
+
+
+def _commit() -> str | None:
+    """Returns the commit of the checkout that kcolor runs from, if any."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
