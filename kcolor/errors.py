@@ -1,6 +1,7 @@
 """Errors that a user can mend, and the words to do it with."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -10,6 +11,21 @@ class UserError(Exception):
     Its text is one line that names the thing, says what is wrong and what to
     do. Commands print it to stderr and exit with code 2.
     """
+
+
+class Interrupted(Exception):
+    """A signal asked to end, and all that was done is saved.
+
+    Commands end with exit code 128 and the signal's number.
+
+    Args:
+        number: The signal's.
+        then: What to do to go on.
+    """
+
+    def __init__(self, number: int, then: str):
+        super().__init__(f"stopped by {signal.Signals(number).name}: {then}")
+        self.number = number
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

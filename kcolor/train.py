@@ -16,6 +16,7 @@ from kcolor import pictures
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import Data, load
+from kcolor.errors import Interrupted, UserError
 from kcolor.evaluation import evaluate
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
@@ -129,7 +130,7 @@ def _fit(
     """
     steps_per_epoch = len(data.train) // experiment.batch_size
     if not steps_per_epoch:
-        raise calls.UserError(
+        raise UserError(
             f"batch size {experiment.batch_size} is more than the "
             f"{len(data.train)} training photos: lower --batch-size"
         )
@@ -217,7 +218,7 @@ def _fit(
                 step += 1
                 if signals.received and step < last:
                     save()
-                    raise calls.Interrupted(signals.received)
+                    raise _interrupted(run, signals.received)
                 if time.monotonic() - saved > save_every and step < last:
                     save()
                     saved = time.monotonic()
@@ -247,8 +248,15 @@ def _fit(
                 pictures.save_curves(path, history)
             save()
             if signals.received:
-                raise calls.Interrupted(signals.received)
+                raise _interrupted(run, signals.received)
     every.on_train_end()
+
+
+def _interrupted(run: Run, number: int) -> Interrupted:
+    return Interrupted(
+        number,
+        f"the checkpoint is written, go on with --run '{run.path}' --resume",
+    )
 
 
 def _optimizer(
@@ -336,6 +344,8 @@ def _log_pictures(
 
 def _report(data: Data, run: Run) -> None:
     """Measures the best model of a run on the test photos."""
+    # In float32, as it is for whoever loads it.
+    keras.config.set_dtype_policy("float32")
     colorizer = keras.saving.load_model(run.model)
     predict = tf.function(colorizer, jit_compile=False, reduce_retracing=True)
     targets = {"grey": evaluate.grey, "ours": predict}

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 
 import kcolor
-from kcolor.errors import UserError
+from kcolor.errors import Interrupted, UserError
 
 
 def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
@@ -35,6 +35,9 @@ def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
                 raise
             where = f" '{error.filename}'" if error.filename else ""
             _fail(f"cannot write or read{where}: {error.strerror}")
+        except Interrupted as error:
+            print(f"{_name()}: {error}", file=sys.stderr)
+            sys.exit(128 + error.number)
         except KeyboardInterrupt:
             sys.exit(130)
 
@@ -64,5 +67,9 @@ def load_tensorflow() -> None:
 
 
 def _fail(line: str) -> None:
-    print(f"{os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
+    print(f"{_name()}: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+def _name() -> str:
+    return os.path.basename(sys.argv[0])

@@ -1,6 +1,7 @@
 """Placeholder until the real one lands (overwrite me)."""
 
 import io
+
 import numpy as np
 from PIL import Image
 

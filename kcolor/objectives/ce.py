@@ -108,7 +108,7 @@ class CrossEntropy(Objective):
         prior = np.asarray(self.prior)
         mixed = self.rebalance * prior + (1 - self.rebalance) / self.bins
         weights = 1 / mixed
-        return (weights / (prior @ weights)).astype(np.float32)
+        return np.float32(weights / (prior @ weights))
 
     def losses(self, outputs, ab):
         """Returns the loss and the unweighted `cross_entropy`, in nats."""
@@ -120,12 +120,23 @@ class CrossEntropy(Objective):
         }
 
     def decode(self, outputs):
-        logits = keras.ops.cast(outputs, "float32")
+        logits = self._logits(outputs)
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
         if self.temperature == 0:
             return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
         shares = keras.ops.softmax(logits / self.temperature, axis=-1)
         return keras.ops.matmul(shares, centres)
+
+    def _logits(self, outputs):
+        """Returns the outputs as logits, counted from the best constant ones.
+
+        So a network whose outputs are still near 0 knows the prior already,
+        and does not spend its first epochs on learning it.
+        """
+        logits = keras.ops.cast(outputs, "float32")
+        if self.prior is None:
+            return logits
+        return logits + np.log(self.class_weights() * self.prior)
 
     def _cross_entropies(self, outputs, ab):
         """Returns each pixel's bins (..., 5) and cross entropy (...).
@@ -133,7 +144,7 @@ class CrossEntropy(Objective):
         A dense target would be gigabytes: since its five weights sum to 1,
         -sum w log softmax(z) = logsumexp(z) - sum w z needs only five logits.
         """
-        logits = keras.ops.cast(outputs, "float32")
+        logits = self._logits(outputs)
         cell = keras.ops.cast(keras.ops.round(ab), "int32") + 128
         cell = keras.ops.clip(cell, 0, 255)
         cell = 256 * cell[..., 0] + cell[..., 1]

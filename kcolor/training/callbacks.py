@@ -18,18 +18,6 @@ MONITOR = "val_rmse_ab"
 LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
-class Interrupted(Exception):
-    """A signal asked the training to end; its checkpoint is written.
-
-    Args:
-        number: The signal's.
-    """
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
 class Signals:
     """Notes SIGINT and SIGTERM while a training is in its `with` block.
 

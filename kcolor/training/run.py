@@ -76,8 +76,8 @@ class Run:
         written = json.loads(self.environment.read_text())["data_fingerprint"]
         if written != fingerprint:
             raise UserError(
-                f"run '{self.path}' cannot be resumed: its photos are not those "
-                "it began with: restore them, or start another --run"
+                f"run '{self.path}' cannot be resumed: its photos are not "
+                "those it began with: restore them, or start another --run"
             )
 
     def read_history(self, epochs: int) -> list[dict]:
