@@ -35,8 +35,8 @@ class Colorizer(keras.Model):
         image_size: int,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        # Under a name of its own, `network` is all that has weights.
+        # Lightness and ab stay float32; the network has its own precision.
+        super().__init__(dtype="float32", **kwargs)
         self.architecture = architecture
         self.objective = objective
         self.image_size = image_size
@@ -64,7 +64,7 @@ class Colorizer(keras.Model):
 
     def get_config(self):
         return {
-            **super().get_config(),
+            "name": self.name,
             "architecture": _settings_of(self.architecture),
             "objective": _settings_of(self.objective),
             "objective_state": self.objective.state(),

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         _with_config_of_run(argv), "kcolor-train", DESCRIPTION, RUN_FLAGS
     )
     load_tensorflow()
-    from kcolor.train import train
+    from kcolor.trainer import train
 
     train(experiment, **options)
 

@@ -13,7 +13,8 @@ class Supervised(keras.Model):
     """
 
     def __init__(self, colorizer: Colorizer):
-        super().__init__()
+        # The network has its own precision; lightness and ab stay float32.
+        super().__init__(dtype="float32")
         self.colorizer = colorizer
         self._means = {
             name: keras.metrics.Mean(name)
