@@ -25,6 +25,7 @@ from kcolor.training.run import Checkpoints, Run, open_run
 from kcolor.training.supervised import Supervised
 
 SAMPLES = 12  # photos in the picture grids
+SKIPPED_SHOWN = 20  # broken files named on the screen
 
 
 def train(
@@ -66,7 +67,7 @@ def train(
         if resume:
             opened.check_fingerprint(data.fingerprint)
         else:
-            opened.begin(experiment, data.fingerprint)
+            opened.begin(experiment, data)
         _tell(experiment, data, opened)
         _fit(experiment, data, opened, checkpoint_minutes * 60)
         _report(data, opened)
@@ -112,8 +113,10 @@ def _tell(experiment: Experiment, data: Data, run: Run) -> None:
     )
     for note in data.notes:
         calls.say(note)
-    for name, fault in data.skipped:
+    for name, fault in data.skipped[:SKIPPED_SHOWN]:
         calls.say(f"skipped '{name}': {fault}")
+    if len(data.skipped) > SKIPPED_SHOWN:
+        calls.say(f"all that were skipped: '{run.environment}'")
     calls.say(
         f"{experiment.arch} + {experiment.loss}, {experiment.precision}, "
         f"run '{run.path}'"
@@ -182,6 +185,8 @@ def _fit(
     history = run.read_history(epochs=step // steps_per_epoch)
 
     def save() -> None:
+        if not _is_finite(scheme):
+            raise calls.diverged("a weight is no finite number", step)
         checkpoints.save(
             step,
             {
@@ -307,6 +312,13 @@ def _variables(
         for part, variables in parts.items()
         for number, variable in enumerate(variables)
     }
+
+
+def _is_finite(model: keras.Model) -> bool:
+    return all(
+        bool(tf.reduce_all(tf.math.is_finite(weight)))
+        for weight in model.weights
+    )
 
 
 @contextlib.contextmanager

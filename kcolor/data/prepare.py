@@ -115,7 +115,10 @@ def load(
             for tile in tiles(pixels) if source.crops else [pixels]:
                 yield squared(tile, image_size, size)
 
-    decoded = (item for part in parts for item in _decoded(*part, prepare))
+    shrink_to = None if source.crops else crops
+    decoded = (
+        item for part in parts for item in _decoded(*part, prepare, shrink_to)
+    )
     total = sum(len(files) for files, _ in parts)
     for name, domain, split, squares, fault in progress(decoded, total):
         if fault:
@@ -182,10 +185,10 @@ def squared(pixels: np.ndarray, sharp: int, size: int) -> np.ndarray:
             stay as sharp as they are.
     """
     short = min(pixels.shape[:2])
-    pixels = photos.shrink(pixels, min(max(short, sharp), size))
-    short = min(pixels.shape[:2])
     top, left = ((side - short) // 2 for side in pixels.shape[:2])
     square = pixels[top : top + short, left : left + short]
+    short = min(max(short, sharp), size)
+    square = photos.shrink(square, short)
     before = (size - short) // 2
     after = size - short - before
     return np.pad(
@@ -276,12 +279,14 @@ def _digests(files: Files) -> list[bytes]:
     return list(_mapped(files.dataset, digest, tf.string))
 
 
-def _decoded(files: Files, splits: list[str], prepare: Callable) -> Iterator:
+def _decoded(
+    files: Files, splits: list[str], prepare: Callable, shrink_to: int | None
+) -> Iterator:
     """Yields (name, domain, split, squares, fault) for each file."""
 
     def decode(element: bytes, split: bytes) -> tuple[np.ndarray, str]:
         try:
-            pixels = photos.decode(files.read(element))
+            pixels = photos.decode(files.read(element), shrink_to)
         except (photos.BrokenPhoto, OSError) as error:
             fault = getattr(error, "strerror", None) or str(error)
             return np.zeros((0, 1, 1, 3), np.uint8), fault

@@ -15,6 +15,7 @@ from kcolor.errors import UserError
 from kcolor.training.experiment import Experiment
 
 MONITOR = "val_rmse_ab"
+REMEMBERED = ("wait", "best", "cooldown_counter")  # by Keras' callbacks
 LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
@@ -49,11 +50,15 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise UserError(
-                f"the loss is {float(logs['loss'])} at step {batch + 1}: the "
-                "checkpoint before it is kept; lower --learning-rate or set "
-                "--clip-norm"
-            )
+            raise diverged(f"the loss is {float(logs['loss'])}", batch + 1)
+
+
+def diverged(what: str, step: int) -> UserError:
+    """Returns the error for a training that is lost."""
+    return UserError(
+        f"{what} at step {step}: the last good checkpoint is kept; lower "
+        "--learning-rate or set --clip-norm"
+    )
 
 
 class Progress(keras.callbacks.Callback):
@@ -72,39 +77,36 @@ class Progress(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = total_steps
         self.batch_size = batch_size
-
-    def on_train_begin(self, logs=None):
-        self._seen = 0
-        self._busy = 0.0  # seconds of steps, without validation
+        self._steps, self._seconds = 0, 0.0  # but the first, which compiles
+        self._is_first = True
+        self._bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        self._began = self._spoke = time.monotonic()
-        self._bar = None
+        self._spoke = time.monotonic()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._began = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        self._seen += 1
-        if self._seen == 1:
-            # The first step compiles: it tells nothing of the others.
-            self._began = now
-            self._timed = -1
-        self._timed = self._seen - 1
-        rate = self._timed / max(self._busy + now - self._began, 1e-9)
-        left = (self.total_steps - batch - 1) / rate if self._timed else 0.0
-        text = (
-            f"epoch {self._epoch + 1}/{self.epochs}  loss "
-            f"{float(logs['loss']):.4g}  {rate * self.batch_size:.1f} images/s"
-            f"  {duration(left)} left"
-        )
+        if self._is_first:
+            self._is_first = False
+        else:
+            self._steps += 1
+            self._seconds += now - self._began
         done = batch + 1 - self._epoch * self.steps_per_epoch
+        text = (
+            f"epoch {self._epoch + 1}/{self.epochs}  "
+            f"loss {float(logs['loss']):.4g}{self._speed(batch + 1)}"
+        )
         if sys.stderr.isatty():
             if self._bar is None:
                 self._bar = tqdm(
                     total=self.steps_per_epoch,
                     initial=done - 1,
                     leave=False,
-                    bar_format="{l_bar}{bar:20}| {n}/{total}",
+                    bar_format="{desc} |{bar:20}| {n}/{total}",
                 )
             self._bar.set_description_str(text, refresh=False)
             self._bar.update()
@@ -115,19 +117,19 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
         figures = "  ".join(
-            f"{name} {float(logs[name]):.4g}"
+            f"{name} {logs[name]:.4g}"
             for name in ("loss", MONITOR, "val_auc", "images_per_second")
-            if name in logs
         )
         say(f"epoch {epoch + 1}/{self.epochs}  {figures}")
 
-    def on_test_begin(self, logs=None):
-        self._busy += time.monotonic() - self._began
-        self._began = time.monotonic()
-
-    def on_test_end(self, logs=None):
-        self._began = time.monotonic()
+    def _speed(self, step: int) -> str:
+        if not self._steps:
+            return ""
+        pace = self._seconds / self._steps
+        left = duration((self.total_steps - step) * pace)
+        return f"  {self.batch_size / pace:.1f} images/s  {left} left"
 
 
 def progress(items: Iterable, total: int, what: str) -> Iterable:
@@ -182,13 +184,9 @@ def schedules(experiment: Experiment) -> list[keras.callbacks.Callback]:
 
 
 def states(callbacks: list[keras.callbacks.Callback]) -> list[dict]:
-    """Returns the plain numbers that callbacks keep, to be saved."""
+    """Returns what the callbacks of `schedules` remember, to be saved."""
     return [
-        {
-            name: float(value) if isinstance(value, float) else value
-            for name, value in vars(callback).items()
-            if type(value) in (int, bool) or isinstance(value, float)
-        }
+        {name: vars(callback).get(name) for name in REMEMBERED}
         for callback in callbacks
     ]
 

@@ -20,6 +20,7 @@ import filelock
 import tensorflow as tf
 import yaml
 
+from kcolor.data.prepare import Data
 from kcolor.errors import UserError
 from kcolor.files import whole
 from kcolor.training.experiment import Experiment
@@ -52,7 +53,7 @@ class Run:
         """Whether the training came to its end and was measured."""
         return self.metrics.exists()
 
-    def begin(self, experiment: Experiment, fingerprint: str) -> None:
+    def begin(self, experiment: Experiment, data: Data) -> None:
         """Writes the experiment, and what else decides the weights."""
         environment = {
             "python": platform.python_version(),
@@ -64,7 +65,9 @@ class Run:
             ],
             "commit": _commit(),
             "command": sys.argv,
-            "data_fingerprint": fingerprint,
+            "data_fingerprint": data.fingerprint,
+            "near_grey": data.near_grey,
+            "skipped": dict(data.skipped),
         }
         with whole(self.environment) as path:
             path.write_text(json.dumps(environment, indent=2) + "\n")
@@ -198,8 +201,16 @@ class Checkpoints:
             state: What else must be remembered, as JSON has it.
         """
         self._state.assign(json.dumps(state))
-        # TensorFlow writes beside it and renames, the index last.
-        self._checkpoint.write(str(self._folder / f"step-{step:09d}"))
+        path = self._folder / f"step-{step:09d}"
+        try:
+            # TensorFlow writes beside it and renames, the index last.
+            self._checkpoint.write(str(path))
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"checkpoint '{path}' cannot be written "
+                f"({_first_line(error)}): the one before is kept; make room, "
+                "then go on with --resume"
+            ) from error
         for path in self.paths()[:-CHECKPOINTS_KEPT]:
             for file in self._folder.glob(f"{path.name}.*"):
                 file.unlink()
@@ -220,9 +231,15 @@ class Checkpoints:
                 self._checkpoint.read(str(path)).assert_consumed()
                 return json.loads(self._state.numpy())
             except (tf.errors.OpError, ValueError, AssertionError) as error:
-                reason = str(error).splitlines()[0][:100]
-                warn(f"checkpoint '{path}' is damaged ({reason}): passed over")
+                warn(
+                    f"checkpoint '{path}' is damaged ({_first_line(error)}): "
+                    "passed over for the one before"
+                )
         return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:100]
 
 
 def _device_name(device: tf.config.PhysicalDevice) -> str:
