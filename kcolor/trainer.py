@@ -16,8 +16,9 @@ from kcolor import pictures
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import Data, load
-from kcolor.errors import Interrupted, UserError
+from kcolor.errors import Interrupted, UserError, unknown
 from kcolor.evaluation import evaluate
+from kcolor.evaluation.metrics import METRICS
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
@@ -82,7 +83,15 @@ def resolve(experiment: Experiment) -> Experiment:
         precision = "mixed_bfloat16" if _computes_bfloat16() else "float32"
     if jit == "auto":
         jit = "on" if on_gpu else "off"
-    return dataclasses.replace(experiment, precision=precision, jit=jit)
+    monitor = experiment.monitor
+    if monitor == "auto":
+        monitor = experiment.objective.monitor
+    known = [*experiment.objective.logged, *METRICS]
+    if monitor not in known:
+        raise unknown("metric to monitor", monitor, known)
+    return dataclasses.replace(
+        experiment, precision=precision, jit=jit, monitor=monitor
+    )
 
 
 def _computes_bfloat16() -> bool:
@@ -155,7 +164,11 @@ def _fit(
     predict = _predictor(colorizer, experiment)
 
     # === Callbacks ===
-    watching = calls.schedules(experiment)
+    higher = (
+        experiment.monitor in METRICS
+        and METRICS[experiment.monitor].better == "higher"
+    )
+    watching = calls.schedules(experiment, mode="max" if higher else "min")
     every = keras.callbacks.CallbackList(
         [
             calls.StopOnNaN(),
@@ -164,6 +177,9 @@ def _fit(
                 steps_per_epoch,
                 total_steps,
                 experiment.batch_size,
+                shown=dict.fromkeys(
+                    (f"val_{experiment.monitor}", "val_rmse_ab", "val_auc")
+                ),
             ),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             *watching,
@@ -176,7 +192,7 @@ def _fit(
     every.on_train_begin()
     state = checkpoints.restore(warn=calls.say)
     if state is None:
-        step, best = 0, float("inf")
+        step, best = 0, None
     else:
         step, best = state["step"], state["best"]
         calls.restore_states(watching, state["callbacks"])
@@ -238,10 +254,11 @@ def _fit(
             )
             every.on_test_begin()
             with _averaged(scheme, experiment.ema):
-                found = evaluate.values(predict, data.validation.pixels)
+                found = _validate(scheme, predict, data)
                 logs |= {f"val_{name}": value for name, value in found.items()}
-                if found["rmse_ab"] < best:
-                    best = found["rmse_ab"]
+                value = found[experiment.monitor]
+                if best is None or (value > best if higher else value < best):
+                    best = value
                     with whole(run.model) as path:
                         colorizer.save(path)
                 _log_pictures(run, predict, data, step)
@@ -255,6 +272,17 @@ def _fit(
             if signals.received:
                 raise _interrupted(run, signals.received)
     every.on_train_end()
+
+
+def _validate(
+    scheme: keras.Model, predict: evaluate.Predictor, data: Data
+) -> dict[str, float]:
+    """Returns the losses and the metrics of the validation photos."""
+    pixels = data.validation.pixels
+    losses = scheme.evaluate(
+        batches(pixels, evaluate.BATCH), verbose=0, return_dict=True
+    )
+    return losses | evaluate.values(predict, pixels)
 
 
 def _interrupted(run: Run, number: int) -> Interrupted:

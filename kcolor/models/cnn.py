@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,7 +88,12 @@ class CNN(Architecture):
                 )
         if dense:
             x = keras.layers.Flatten(name="flatten")(x)
+            # An output with thousands of inputs moves that much further at each
+            # step than one of the 1x1 convolution. Without this the first
+            # epochs go into coming back.
+            calm = math.sqrt(FILTERS[-1] / x.shape[-1])
             x = keras.layers.Dense(side * side * channels, name="head")(x)
+            x = keras.layers.Rescaling(calm, name="calm")(x)
             x = keras.layers.Reshape((side, side, channels), name="pixels")(x)
         else:
             x = keras.layers.Conv2D(channels, 1, name="head")(x)

@@ -20,6 +20,8 @@ class Objective:
 
     name: ClassVar[str]
     logged: ClassVar[tuple[str, ...]] = ("loss",)  # what `losses` returns
+    # The validation metric that says which epoch is the best.
+    monitor: ClassVar[str] = "loss"
 
     @property
     def channels(self) -> int:

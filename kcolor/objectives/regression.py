@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from kcolor.late import keras
 from kcolor.objectives.objective import Objective
 
@@ -16,6 +18,8 @@ class Regression(Objective):
     Assumes that the colours a pixel may have lie around one: where a car may be
     red or green, it answers with what lies between, a brown.
     """
+
+    monitor: ClassVar[str] = "rmse_ab"
 
     @property
     def channels(self) -> int:

@@ -14,7 +14,6 @@ from tqdm import tqdm
 from kcolor.errors import UserError
 from kcolor.training.experiment import Experiment
 
-MONITOR = "val_rmse_ab"
 REMEMBERED = ("wait", "best", "cooldown_counter")  # by Keras' callbacks
 LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
@@ -69,10 +68,12 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: Optimizer steps an epoch.
         total_steps: Optimizer steps in all.
         batch_size: Photos a step.
+        shown: The validation metrics to name after each epoch.
     """
 
-    def __init__(self, epochs, steps_per_epoch, total_steps, batch_size):
+    def __init__(self, epochs, steps_per_epoch, total_steps, batch_size, shown):
         super().__init__()
+        self.shown = shown
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = total_steps
@@ -120,7 +121,7 @@ class Progress(keras.callbacks.Callback):
             self._bar = None
         figures = "  ".join(
             f"{name} {logs[name]:.4g}"
-            for name in ("loss", MONITOR, "val_auc", "images_per_second")
+            for name in ("loss", *self.shown, "images_per_second")
         )
         say(f"epoch {epoch + 1}/{self.epochs}  {figures}")
 
@@ -160,24 +161,32 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def schedules(experiment: Experiment) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks that look at the validation metric."""
+def schedules(
+    experiment: Experiment, mode: str
+) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that look at the validation metric.
+
+    Args:
+        experiment: What is trained; its monitor is no longer "auto".
+        mode: "min" or "max": which value of the monitor is the better one.
+    """
     chosen = []
+    monitor = f"val_{experiment.monitor}"
     if experiment.schedule == "plateau":
         chosen.append(
             keras.callbacks.ReduceLROnPlateau(
-                MONITOR,
+                monitor,
                 factor=0.1,
                 patience=experiment.patience,
                 min_lr=experiment.learning_rate / 10,
-                mode="min",
+                mode=mode,
                 min_delta=0.0,
             )
         )
     if experiment.early_stopping:
         chosen.append(
             keras.callbacks.EarlyStopping(
-                MONITOR, patience=experiment.early_stopping, mode="min"
+                monitor, patience=experiment.early_stopping, mode=mode
             )
         )
     return chosen

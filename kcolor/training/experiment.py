@@ -54,16 +54,18 @@ class Experiment:
         optimizer: adam, or adamw, which takes --weight-decay.
         learning_rate: Of the optimizer, at its highest.
         schedule: What becomes of the learning rate: plateau divides it by 10,
-            once, when validation rmse_ab has not improved for
-            --patience epochs; cosine lets it fall to 0; constant.
+            once, when --monitor has not improved for --patience
+            epochs; cosine lets it fall to 0; constant.
+        monitor: Validation metric that says which epoch is the best, e.g.
+            rmse_ab, auc or loss; auto is what suits the loss.
         patience: Epochs without improvement after which plateau acts.
         warmup_steps: Steps over which cosine first rises from 0.
         weight_decay: Of adamw.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
         ema: Share of the average of the weights that is judged and kept in
             place of the last ones, e.g. 0.999; 0 for none.
-        early_stopping: End after this many epochs without improvement of
-            validation rmse_ab; 0 for never.
+        early_stopping: End after this many epochs in which --monitor has not
+            improved; 0 for never.
         precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
             where the processor or the GPU computes in it.
         jit: Whether XLA compiles the step: on, off, or auto: on a GPU only,
@@ -79,12 +81,13 @@ class Experiment:
     data: str = "demo"
     image_size: PositiveInt = 64
     validation_share: OpenUnitInterval = 0.05
-    epochs: PositiveInt = 10
+    epochs: PositiveInt = 8
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    monitor: str = "auto"
     patience: PositiveInt = 5
     warmup_steps: NonNegativeInt = 0
     weight_decay: NonNegativeFloat = 0.004

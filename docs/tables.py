@@ -1,0 +1,46 @@
+"""Writes `docs/choices.md` from the registries: `python docs/tables.py`."""
+
+from pathlib import Path
+
+import docstring_parser
+
+from kcolor import models, objectives
+from kcolor.settings import settings
+
+TARGET = Path(__file__).with_name("choices.md")
+
+
+def choices() -> str:
+    """Returns the page: every architecture and loss, with its settings."""
+    lines = [
+        "# Choices",
+        "",
+        "Any architecture works with any loss. `python docs/tables.py` writes "
+        "this page.",
+    ]
+    for title, registry in (
+        ("Architectures: `--arch`", models),
+        ("Losses: `--loss`", objectives),
+    ):
+        lines += ["", f"## {title}"]
+        for name in registry.names():
+            lines += ["", *_entry(name, registry.get(name))]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, kind: type) -> list[str]:
+    text = docstring_parser.parse(kind.__doc__)
+    lines = [f"### `{name}`", "", text.short_description]
+    about = (text.long_description or "").split("Reference:")[0].strip()
+    if about:
+        lines += ["", " ".join(about.split())]
+    told = {parameter.arg_name: parameter for parameter in text.params}
+    for field in settings(kind):
+        flag = field.name.replace("_", "-")
+        about = " ".join(told[field.name].description.split())
+        lines.append(f"- `--{flag}` (default `{field.default}`): {about}")
+    return lines
+
+
+if __name__ == "__main__":
+    TARGET.write_text(choices())
