@@ -63,7 +63,7 @@ def train(
             experiment.data,
             experiment.image_size,
             experiment.validation_share,
-            lambda items, total: calls.progress(items, total, "photos"),
+            lambda items, total: calls.progress(items, total, "decoding"),
         )
         if resume:
             opened.check_fingerprint(data.fingerprint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -74,7 +75,8 @@ def load(
     """Decodes the photos of a source, each once, and splits them.
 
     Splits are by photo and by its content: a photo stays in its split whatever
-    is added beside it, and no crop of it is in two.
+    is added beside it, and no crop of it is in two. Only in sources so small
+    that a split would stay empty is a photo moved there.
 
     Args:
         data: What `kcolor.data.sources.open_source` takes.
@@ -83,95 +85,70 @@ def load(
         progress: Wraps the iteration over the files, to show how far it is.
 
     Raises:
-        UserError: The source cannot be opened, or holds no usable photo.
+        UserError: The source cannot be opened, or holds too few usable photos.
     """
     source = open_source(data)
-    digests = _digests(source.train)
+    shares = {VALIDATION: validation_share}
     if source.test is None:
-        shares = {TEST: TEST_SHARE, VALIDATION: validation_share}
-        parts = [(source.train, assign(digests, shares))]
-    else:
-        shares = {VALIDATION: validation_share}
-        parts = [
-            (source.train, assign(digests, shares)),
-            (source.test, [TEST] * len(source.test)),
-        ]
-        digests = digests + _digests(source.test)
-
-    crops = image_size + image_size // 8  # random crops move by an eighth
-    collections = {
-        TRAIN: _Collection(crops),
-        VALIDATION: _Collection(image_size),
-        TEST: _Collection(image_size),
-    }
-    notes = collections[TRAIN].reserve(len(source.train))
-    near_grey, skipped = 0, []
-
-    def prepare(split: str, pixels: np.ndarray) -> Iterator[np.ndarray]:
-        if split == TEST:
-            yield squared(pixels, image_size, image_size)
-        elif not photos.is_near_grey(pixels):
-            size = crops if split == TRAIN else image_size
-            for tile in tiles(pixels) if source.crops else [pixels]:
-                yield squared(tile, image_size, size)
-
-    shrink_to = None if source.crops else crops
-    decoded = (
-        item for part in parts for item in _decoded(*part, prepare, shrink_to)
-    )
-    total = sum(len(files) for files, _ in parts)
-    for name, domain, split, squares, fault in progress(decoded, total):
-        if fault:
-            skipped.append((name, fault))
-        elif not len(squares):
-            near_grey += 1
-        else:
-            collections[split].add(squares, name, domain)
-
-    for split, collection in collections.items():
-        if not collection.names:
-            raise UserError(_nothing_left(data, split, total, skipped))
-    return Data(
-        **{split: kept.photos() for split, kept in collections.items()},
-        near_grey=near_grey,
-        skipped=skipped,
-        notes=notes,
-        fingerprint=hashlib.sha256(b"".join(digests)).hexdigest(),
-    )
+        shares = {TEST: TEST_SHARE, **shares}
+    digests = _digests(source.train)
+    tests = _digests(source.test) if source.test else []
+    useless: set[bytes] = set()
+    while True:
+        usable = [digest for digest in digests if digest not in useless]
+        split_of = dict(zip(usable, assign(usable, shares), strict=True))
+        parts = [(source.train, [split_of.get(d, TRAIN) for d in digests])]
+        if source.test:
+            parts.append((source.test, [TEST] * len(tests)))
+        gathered = _Gathered(source.crops, image_size)
+        found = gathered.add_all(parts, progress)
+        fresh = {
+            digest
+            for digest, is_used in zip(digests + tests, found, strict=True)
+            if not is_used
+        }
+        if all(split.names for split in gathered.splits.values()):
+            return gathered.data(digests + tests)
+        # What took a split's only place may be broken: deal without it.
+        if fresh <= useless:
+            raise UserError(gathered.too_few(data, len(found)))
+        useless |= fresh
 
 
 def assign(digests: list[bytes], shares: dict[str, float]) -> list[str]:
     """Deals photos to splits by the digest of their content.
 
     Args:
-        digests: sha256 of each photo's file.
+        digests: sha256 of each photo's file. Copies go to the same split.
         shares: The share of each split beside "train".
 
     Returns:
-        The split of each photo. No split stays empty while there are photos:
-        in a small source the lowest digest is taken.
+        The split of each photo. No split stays empty where there are as many
+        distinct photos as splits: in a small source the lowest digest is taken.
 
     Example:
 
     >>> digests = [hashlib.sha256(bytes([n])).digest() for n in range(100)]
     >>> splits = assign(digests, {"test": 0.2})
     >>> splits.count("test"), splits[:50] == assign(digests[:50], {"test": 0.2})
-    (22, True)
+    (14, True)
     """
-    splits = [TRAIN] * len(digests)
+    split_of = dict.fromkeys(digests, TRAIN)
     for number, (split, share) in enumerate(shares.items()):
         # Other bytes for each split, so that they are drawn independently.
-        ranks = {
-            index: int.from_bytes(digest[8 * number : 8 * number + 8])
-            for index, digest in enumerate(digests)
-            if splits[index] == TRAIN
-        }
-        chosen = [i for i, rank in ranks.items() if rank < share * 2**64]
-        if not chosen and share and len(ranks) > 1:
-            chosen = [min(ranks, key=ranks.get)]
-        for index in chosen:
-            splits[index] = split
-    return splits
+        part = slice(8 * number, 8 * number + 8)
+        left = sorted(
+            (digest[part], digest)
+            for digest, taken in split_of.items()
+            if taken == TRAIN
+        )
+        bound = share * 2**64
+        count = sum(int.from_bytes(rank) < bound for rank, _ in left)
+        still_to_fill = len(shares) - number
+        count = min(max(count, share > 0), max(len(left) - still_to_fill, 0))
+        for _, digest in left[:count]:
+            split_of[digest] = split
+    return [split_of[digest] for digest in digests]
 
 
 def squared(pixels: np.ndarray, sharp: int, size: int) -> np.ndarray:
@@ -199,18 +176,95 @@ def squared(pixels: np.ndarray, sharp: int, size: int) -> np.ndarray:
 def tiles(pixels: np.ndarray) -> Iterator[np.ndarray]:
     """Cuts a photo into squares as wide as its short side, and half as wide.
 
-    Neighbours overlap by half.
+    Neighbours overlap by half or a little more, up to the edges.
     """
     height, width = pixels.shape[:2]
     short = min(height, width)
     for side in (short, short // 2):
-        stride = -(-side // 2)
-        for top in range(0, height - side + 1, stride):
-            for left in range(0, width - side + 1, stride):
+        for top in _starts(height, side):
+            for left in _starts(width, side):
                 yield pixels[top : top + side, left : left + side]
 
 
-class _Collection:
+def _starts(length: int, side: int) -> np.ndarray:
+    """Spreads tiles evenly from the first pixel to the last."""
+    steps = math.ceil((length - side) / math.ceil(side / 2))
+    return np.linspace(0, length - side, steps + 1).round().astype(int)
+
+
+class _Gathered:
+    """The photos of all splits while they come in."""
+
+    def __init__(self, is_cut: bool, image_size: int):
+        self.is_cut = is_cut
+        self.image_size = image_size
+        largest = image_size + image_size // 8  # random crops move by an eighth
+        self.splits = {
+            TRAIN: _Split(largest),
+            VALIDATION: _Split(image_size),
+            TEST: _Split(image_size),
+        }
+        self.near_grey = 0
+        self.skipped: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+
+    def add_all(self, parts: list, progress: Callable) -> list[bool]:
+        """Decodes and adds files; returns whether each could be used."""
+        train = self.splits[TRAIN]
+        self.notes = train.reserve(parts[0][1].count(TRAIN))
+        # A photo that is cut is needed at its full size.
+        shrink_to = None if self.is_cut else train.size
+        decoded = (
+            item
+            for files, splits in parts
+            for item in _decoded(files, splits, self._squares, shrink_to)
+        )
+        total = sum(len(files) for files, _ in parts)
+        used = []
+        for name, domain, split, squares, fault in progress(decoded, total):
+            used.append(len(squares) > 0)
+            if fault:
+                self.skipped.append((name, fault))
+            elif not used[-1]:
+                self.near_grey += 1
+            else:
+                self.splits[split].add(squares, name, domain)
+        return used
+
+    def data(self, digests: list[bytes]) -> Data:
+        return Data(
+            **{name: split.photos() for name, split in self.splits.items()},
+            near_grey=self.near_grey,
+            skipped=self.skipped,
+            notes=self.notes,
+            fingerprint=hashlib.sha256(b"".join(digests)).hexdigest(),
+        )
+
+    def too_few(self, data: str, total: int) -> str:
+        """Returns what is wrong with a source that leaves a split empty."""
+        faults = []
+        if self.skipped:
+            name, fault = self.skipped[0]
+            faults.append(
+                f"{len(self.skipped)} broken, the first is '{name}' ({fault})"
+            )
+        if self.near_grey:
+            faults.append(f"{self.near_grey} near-grey")
+        return (
+            f"data '{data}' has too few usable photos to train, validate and "
+            f"test: {total} files{', '.join(['', *faults])}: add photos"
+        )
+
+    def _squares(self, split: str, pixels: np.ndarray) -> Iterator[np.ndarray]:
+        if split == TEST:
+            yield squared(pixels, self.image_size, self.image_size)
+        elif not photos.is_near_grey(pixels):
+            size = self.splits[split].size
+            for tile in tiles(pixels) if self.is_cut else [pixels]:
+                yield squared(tile, self.image_size, size)
+
+
+class _Split:
     """The photos of one split while they come in."""
 
     def __init__(self, size: int):
@@ -300,16 +354,3 @@ def _decoded(
     columns = zip(files.names, files.domains, splits, results, strict=True)
     for name, domain, split, (squares, fault) in columns:
         yield name, domain, split, squares, fault.decode()
-
-
-def _nothing_left(data: str, split: str, total: int, skipped: list) -> str:
-    if not skipped:
-        return (
-            f"data '{data}' has {total} photos, none of them left for {split}: "
-            "add photos that have colour"
-        )
-    name, fault = skipped[0]
-    return (
-        f"data '{data}' has no usable photo for {split}: {len(skipped)} of "
-        f"{total} files are broken, the first is '{name}' ({fault})"
-    )

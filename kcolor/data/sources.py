@@ -107,9 +107,9 @@ def open_source(data: str) -> Source:
     if data.startswith("tfds:"):
         return _tfds(data.removeprefix("tfds:"))
     folder = Path(data).expanduser()
-    if folder.is_dir():
+    if data and folder.is_dir():
         return _folder(folder)
-    if folder.exists():
+    if data and folder.exists():
         raise UserError(f"data '{data}' is a file: give the folder it is in")
     if os.sep in data or data.startswith("."):
         raise UserError(f"data folder '{data}' does not exist: check the path")
@@ -173,7 +173,9 @@ def _files(paths: list[Path], folder: Path | None = None) -> Files:
             path.parts[0] if folder and len(path.parts) > 1 else ""
             for path in inside
         ],
-        dataset=tf.data.Dataset.from_tensor_slices([str(p) for p in paths]),
+        dataset=tf.data.Dataset.from_tensor_slices(
+            [os.fsencode(path) for path in paths]
+        ),
         read=lambda path: Path(os.fsdecode(path)).read_bytes(),
     )
 
@@ -183,12 +185,19 @@ def _tfds(name: str) -> Source:
 
     try:
         builder = tfds.builder(name)
-        builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(
             f"data 'tfds:{name}': tensorflow-datasets knows no such dataset: "
             "see tensorflow.org/datasets/catalog"
         ) from error
+    except Exception as error:
+        # A wrong config, version or spelling.
+        raise UserError(
+            f"data 'tfds:{name}' cannot be opened ({_first_line(error)}): see "
+            "tensorflow.org/datasets/catalog"
+        ) from error
+    try:
+        builder.download_and_prepare()
     except Exception as error:
         # Downloads fail in as many ways as there are hosts and protocols.
         raise UserError(
@@ -220,9 +229,11 @@ def _tfds_files(builder, split: str) -> Files:
         shuffle_files=False,
     )
     count = builder.info.splits[split].num_examples
-    if "label" in features:
-        labels = photos.map(lambda photo: photo["label"]).as_numpy_iterator()
-        domains = [features["label"].int2str(label) for label in labels]
+    label = features["label"] if "label" in features else None  # noqa: SIM401
+    if isinstance(label, tfds.features.ClassLabel):
+        classes = photos.map(lambda photo: photo["label"]).as_numpy_iterator()
+        # A label that is withheld is -1.
+        domains = [label.int2str(c) if c >= 0 else "" for c in classes]
     else:
         domains = [""] * count
     return Files(

@@ -78,15 +78,21 @@ def measure(
 
 
 def table(measured: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Returns what `measure` gave as a table for a terminal."""
-    width = max(len(target) for target in measured)
-    lines = [" " * width + "".join(f"{name:>22}" for name in SHOWN)]
-    for target, metrics in measured.items():
+    """Returns what `measure` gave as a table for a terminal.
+
+    Example:
+
+    >>> black = np.zeros((2, 16, 16, 3), np.uint8)
+    >>> print(table(measure({"grey": grey}, black)))  # doctest: +ELLIPSIS
+                                     grey
+    rmse_ab           0.00 [ 0.00,  0.00]
+    ...
+    """
+    lines = [f"{'':14}" + "".join(f"{name:>23}" for name in measured)]
+    for metric in SHOWN:
         cells = [
-            "{value:8.2f} [{low:5.1f}, {high:5.1f}]".format(**metrics[name])
-            for name in SHOWN
+            "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**metrics[metric])
+            for metrics in measured.values()
         ]
-        lines.append(
-            f"{target:{width}}" + "".join(f"{cell:>22}" for cell in cells)
-        )
+        lines.append(f"{metric:14}" + "".join(f"{cell:>23}" for cell in cells))
     return "\n".join(lines)

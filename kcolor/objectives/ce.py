@@ -124,6 +124,9 @@ class CrossEntropy(Objective):
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
         if self.temperature == 0:
             return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
+        # The largest to 0 first: divided by a tiny temperature, no other way
+        # round leaves it finite.
+        logits = logits - keras.ops.max(logits, -1, keepdims=True)
         shares = keras.ops.softmax(logits / self.temperature, axis=-1)
         return keras.ops.matmul(shares, centres)
 

@@ -136,7 +136,12 @@ class Progress(keras.callbacks.Callback):
 def progress(items: Iterable, total: int, what: str) -> Iterable:
     """Yields the items, and shows on a terminal how far they are."""
     return tqdm(
-        items, what, total, leave=False, disable=not sys.stderr.isatty()
+        items,
+        what,
+        total,
+        leave=False,
+        unit=" files",
+        disable=not sys.stderr.isatty(),
     )
 
 

@@ -1,0 +1,101 @@
+"""Images per second of the pipeline alone and of training, per precision.
+
+    python benchmarks/throughput.py [--data FOLDER] [--seconds 20]
+
+Each figure is the median over steps after the first two, which compile. The
+cases take turns, twice over, so that a machine that drifts shows in the spread.
+Run it on a quiet machine.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from kcolor.colorizer import Colorizer
+from kcolor.data.pipeline import ab_histogram, batches
+from kcolor.data.prepare import load
+from kcolor.training.experiment import Experiment
+from kcolor.training.supervised import Supervised
+
+SIZE = 64
+ROUNDS = 2
+# Name, settings, photos a step.
+CASES = [
+    ("cnn l2, dense head", {"loss": "l2"}, 200),
+    ("cnn l2, conv head", {"loss": "l2", "head": "conv"}, 32),
+    ("cnn ce", {"loss": "ce"}, 32),
+]
+
+
+def rate_of_pipeline(pixels: np.ndarray, batch: int, seconds: float) -> float:
+    """Returns images/s of batches that nothing but time takes."""
+    stream = iter(
+        batches(pixels, batch, image_size=SIZE, shuffle=(0, 0)).repeat()
+    )
+    next(stream)
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        next(stream)
+        count += batch
+    return count / (time.perf_counter() - began)
+
+
+def rate_of_training(
+    pixels: np.ndarray, fields: dict, batch: int, precision: str, seconds: float
+) -> float:
+    """Returns images/s of training steps, fed by the pipeline."""
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(precision)
+    experiment = Experiment.of(image_size=SIZE, **fields)
+    objective = experiment.objective.adapt(ab_histogram(pixels[:500]))
+    scheme = Supervised(Colorizer(experiment.architecture, objective, SIZE))
+    scheme.compile(optimizer="adam", jit_compile=False)
+    scheme.make_train_function()
+    stream = iter(
+        batches(pixels, batch, image_size=SIZE, shuffle=(0, 0)).repeat()
+    )
+    times, began = [], time.perf_counter()
+    while time.perf_counter() - began < seconds or len(times) < 4:
+        start = time.perf_counter()
+        float(scheme.train_function(stream)["loss"])
+        times.append(time.perf_counter() - start)
+    return batch / statistics.median(times[2:])
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="demo")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    pixels = load(options.data, SIZE).train.pixels
+    rows: dict[str, list[float]] = {}
+
+    def note(name: str, rate: float) -> None:
+        rows.setdefault(name, []).append(rate)
+        print(f"{name:45} {rate:10.1f} images/s", file=sys.stderr, flush=True)
+
+    for _ in range(ROUNDS):
+        note("pipeline alone", rate_of_pipeline(pixels, 32, options.seconds))
+        for name, fields, batch in CASES:
+            for precision in ("float32", "mixed_bfloat16"):
+                note(
+                    f"{name}, batch {batch}, {precision}",
+                    rate_of_training(
+                        pixels, fields, batch, precision, options.seconds
+                    ),
+                )
+    print("| | images/s, each round |\n|---|---|")
+    for name, rates in rows.items():
+        print(f"| {name} | {', '.join(f'{rate:.1f}' for rate in rates)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What holds for every architecture with every objective.
+
+The pairs come from the registries: a new entry is covered as soon as its file
+is there.
+"""
+
+import itertools
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kcolor import models, objectives
+from kcolor.colorizer import Colorizer
+from kcolor.errors import UserError
+from kcolor.evaluation.metrics import METRICS
+from kcolor.training.supervised import Supervised
+
+pytestmark = pytest.mark.usefixtures("fresh_keras")
+
+SIZE = 32
+PAIRS = list(itertools.product(models.names(), objectives.names()))
+EVERY_PAIR = pytest.mark.parametrize(("arch", "loss"), PAIRS)
+
+
+def colorizer_of(arch, loss, histogram, image_size=SIZE):
+    keras.utils.set_random_seed(0)
+    objective = objectives.get(loss)().adapt(histogram)
+    return Colorizer(models.get(arch)(), objective, image_size)
+
+
+def batch(height=SIZE, width=SIZE, count=4):
+    """Returns lightness and an ab that can be told from it."""
+    random = np.random.default_rng(0)
+    rows = np.linspace(20, 80, height).reshape(1, -1, 1, 1)
+    noise = random.uniform(-20, 20, (count, height, width, 1))
+    lightness = (rows + noise).astype("float32")
+    ab = np.concatenate([50 - lightness, lightness - 30], -1)
+    return lightness, ab
+
+
+def refusal_of(arch, loss, image_size):
+    """Returns why the architecture does not take the size, or nothing."""
+    try:
+        models.get(arch)().check(image_size, objectives.get(loss)().channels)
+    except UserError as refusal:
+        return str(refusal)
+
+
+def losses_of_training(colorizer, steps, optimizer, **options):
+    """Returns each step's loss on one batch, and the scheme."""
+    scheme = Supervised(colorizer)
+    scheme.compile(optimizer, **options)
+    lightness, ab = batch()
+    history = scheme.fit(
+        lightness, ab, batch_size=len(ab), epochs=steps, verbose=0
+    ).history
+    assert set(history) == set(colorizer.objective.logged)
+    for values in history.values():
+        assert np.isfinite(values).all()
+    return history["loss"]
+
+
+@pytest.mark.parametrize("loss", objectives.names())
+def test_the_best_epoch_is_chosen_by_something_measured(loss):
+    objective = objectives.get(loss)()
+    assert "loss" in objective.logged
+    assert objective.monitor in {*objective.logged, *METRICS}
+
+
+@EVERY_PAIR
+def test_photos_become_ab_of_their_size(arch, loss, histogram):
+    colorizer = colorizer_of(arch, loss, histogram)
+    lightness, ab = batch()
+    channels = colorizer.objective.channels
+    assert colorizer.network.output_shape[-1] == channels
+    assert colorizer.outputs(lightness).shape == (*ab.shape[:-1], channels)
+    predicted = colorizer(lightness)
+    assert predicted.shape == ab.shape
+    assert keras.backend.standardize_dtype(predicted.dtype) == "float32"
+
+
+@EVERY_PAIR
+def test_an_untrained_colorizer_stays_within_the_ab_plane(
+    arch, loss, histogram
+):
+    colorizer = colorizer_of(arch, loss, histogram)
+    extremes = np.zeros((3, SIZE, SIZE, 1), "float32")
+    extremes[1] = 100  # black, white and a chequerboard
+    extremes[2, ::2, 1::2] = extremes[2, 1::2, ::2] = 100
+    ab = np.array(colorizer(extremes))
+    assert np.isfinite(ab).all()
+    assert np.abs(ab).max() <= 128
+
+
+@EVERY_PAIR
+def test_ten_steps_on_one_batch_move_every_weight_and_lower_the_loss(
+    arch, loss, histogram
+):
+    colorizer = colorizer_of(arch, loss, histogram)
+    before = colorizer.network.get_weights()
+    losses = losses_of_training(
+        colorizer, 11, keras.optimizers.Adam(1e-3), run_eagerly=True
+    )
+    assert losses[-1] < losses[0]
+    after = colorizer.network.get_weights()
+    unmoved = [
+        weight.path
+        for weight, old, new in zip(
+            colorizer.network.weights, before, after, strict=True
+        )
+        if np.array_equal(old, new) and "seed_generator" not in weight.path
+    ]
+    assert not unmoved
+
+
+@EVERY_PAIR
+def test_a_saved_colorizer_loads_as_the_same(arch, loss, histogram, tmp_path):
+    colorizer = colorizer_of(arch, loss, histogram)
+    colorizer.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.architecture == colorizer.architecture
+    assert loaded.objective == colorizer.objective
+    lightness, _ = batch()
+    np.testing.assert_allclose(
+        loaded(lightness), colorizer(lightness), atol=1e-4
+    )
+    json.dumps(colorizer.get_config())
+
+
+@EVERY_PAIR
+def test_xla_computes_the_same_losses(arch, loss, histogram):
+    plain, compiled = (
+        losses_of_training(
+            colorizer_of(arch, loss, histogram),
+            2,
+            # Unlike Adam's, its steps do not turn rounding into signs.
+            keras.optimizers.SGD(1e-2, global_clipnorm=1.0),
+            **mode,
+        )
+        for mode in ({"run_eagerly": True}, {"jit_compile": True})
+    )
+    # The second loss is after a step: the gradients agree, too.
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3)
+
+
+@EVERY_PAIR
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_on_nearly_the_same_loss(
+    arch, loss, precision, histogram
+):
+    lightness, ab = batch()
+    whole = colorizer_of(arch, loss, histogram)
+    outputs = whole.outputs(lightness, training=True)
+    expected = float(whole.objective.losses(outputs, ab)["loss"])
+
+    keras.config.set_dtype_policy(precision)
+    mixed = colorizer_of(arch, loss, histogram)
+    assert mixed.network.compute_dtype == precision.removeprefix("mixed_")
+    losses = losses_of_training(
+        mixed, 2, keras.optimizers.Adam(1e-3), run_eagerly=True
+    )
+    assert losses[0] == pytest.approx(expected, rel=0.05)
+    for weight in mixed.weights:
+        assert np.isfinite(weight).all(), weight.path
+
+
+@EVERY_PAIR
+@pytest.mark.parametrize("image_size", [1, 9, 33])
+def test_a_size_works_or_is_refused_in_one_line(
+    arch, loss, image_size, histogram
+):
+    refusal = refusal_of(arch, loss, image_size)
+    if refusal:
+        assert "\n" not in refusal
+        assert str(image_size) in refusal
+        assert image_size < SIZE  # larger ones are no rare thing
+        return
+    colorizer = colorizer_of(arch, loss, histogram, image_size)
+    lightness, ab = batch(image_size, image_size, count=1)
+    assert colorizer(lightness).shape == ab.shape
+    if colorizer.network.input_shape[1] is None:
+        lightness, ab = batch(image_size, image_size + 2, count=1)
+        assert colorizer(lightness).shape == ab.shape
