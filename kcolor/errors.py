@@ -1,6 +1,7 @@
 """Errors that a user can mend, and the words to do it with."""
 
 import difflib
+import re
 import signal
 from collections.abc import Iterable
 
@@ -50,3 +51,18 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(
         f"unknown {kind} '{name}':{hint} Known: {', '.join(known)}"
     )
+
+
+def first_line(error: Exception) -> str:
+    """Returns the reason that an error of a library gives, in one short line.
+
+    Example:
+
+    >>> text = "{{function_node Save}} step-7.data; No space left [Op:Save]"
+    >>> first_line(OSError(text))
+    'No space left'
+    """
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # TensorFlow puts the operation before, and the file before the reason.
+    text = re.sub(r"\{\{.*?\}\} ?| \[Op:\w+\].*", "", text)
+    return text.rpartition("; ")[2][:120]

@@ -4,6 +4,10 @@ import dataclasses
 
 from jsonargparse.typing import restricted_number_type
 
+# What NumPy takes as a seed.
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+# Above 0, and no infinity.
+Rate = restricted_number_type("Rate", float, [(">", 0), ("<", float("inf"))])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
 

@@ -16,7 +16,7 @@ from kcolor import pictures
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import Data, load
-from kcolor.errors import Interrupted, UserError, unknown
+from kcolor.errors import Interrupted, UserError, first_line, unknown
 from kcolor.evaluation import evaluate
 from kcolor.evaluation.metrics import METRICS
 from kcolor.files import whole
@@ -65,13 +65,20 @@ def train(
             experiment.validation_share,
             lambda items, total: calls.progress(items, total, "decoding"),
         )
+        _check_batch(experiment, data)
         if resume:
             opened.check_fingerprint(data.fingerprint)
         else:
             opened.begin(experiment, data)
         _tell(experiment, data, opened)
-        _fit(experiment, data, opened, checkpoint_minutes * 60)
-        _report(data, opened)
+        try:
+            _fit(experiment, data, opened, checkpoint_minutes * 60)
+            _report(data, opened)
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"memory or disk is full ({first_line(error)}): lower "
+                "--batch-size or make room, then go on with --resume"
+            ) from error
     return opened
 
 
@@ -82,7 +89,7 @@ def resolve(experiment: Experiment) -> Experiment:
     if precision == "auto":
         precision = "mixed_bfloat16" if _computes_bfloat16() else "float32"
     if jit == "auto":
-        jit = "on" if on_gpu else "off"
+        jit = on_gpu
     monitor = experiment.monitor
     if monitor == "auto":
         monitor = experiment.objective.monitor
@@ -113,6 +120,14 @@ def _prepare_keras(experiment: Experiment) -> None:
     keras.config.set_dtype_policy(experiment.precision)
 
 
+def _check_batch(experiment: Experiment, data: Data) -> None:
+    if experiment.batch_size > len(data.train):
+        raise UserError(
+            f"batch size {experiment.batch_size} is more than the "
+            f"{len(data.train)} training photos: lower --batch-size"
+        )
+
+
 def _tell(experiment: Experiment, data: Data, run: Run) -> None:
     """Says what is about to be trained, and on what."""
     calls.say(
@@ -141,11 +156,6 @@ def _fit(
     callbacks are used as they are.
     """
     steps_per_epoch = len(data.train) // experiment.batch_size
-    if not steps_per_epoch:
-        raise UserError(
-            f"batch size {experiment.batch_size} is more than the "
-            f"{len(data.train)} training photos: lower --batch-size"
-        )
     total_steps = min(
         experiment.epochs * steps_per_epoch, experiment.steps or 10**12
     )
@@ -157,8 +167,7 @@ def _fit(
     )
     scheme = Supervised(colorizer)
     optimizer = _optimizer(experiment, total_steps)
-    scheme.compile(optimizer=optimizer, jit_compile=experiment.jit == "on")
-    optimizer = scheme.optimizer  # float16 wraps it to scale the loss
+    scheme.compile(optimizer=optimizer, jit_compile=experiment.jit)
     optimizer.build(scheme.trainable_variables)
     scheme.make_train_function()
     predict = _predictor(colorizer, experiment)
@@ -311,17 +320,22 @@ def _optimizer(
         "ema_momentum": experiment.ema or None,
     }
     if experiment.optimizer == "adamw":
-        return keras.optimizers.AdamW(
+        optimizer = keras.optimizers.AdamW(
             weight_decay=experiment.weight_decay, **options
         )
-    return keras.optimizers.Adam(**options)
+    else:
+        optimizer = keras.optimizers.Adam(**options)
+    if experiment.precision == "mixed_float16":
+        # Small gradients would vanish in float16.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def _predictor(
     colorizer: Colorizer, experiment: Experiment
 ) -> evaluate.Predictor:
     compiled = tf.function(
-        colorizer, jit_compile=experiment.jit == "on", reduce_retracing=True
+        colorizer, jit_compile=experiment.jit, reduce_retracing=True
     )
     return lambda lightness: compiled(lightness, training=False)
 
@@ -336,7 +350,7 @@ def _variables(
         "metrics": scheme.metrics_variables,
     }
     return {
-        f"{part} {number} {variable.path}": variable.value
+        f"{part} {number}": variable.value
         for part, variables in parts.items()
         for number, variable in enumerate(variables)
     }

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
+import yaml
+from jsonargparse.typing import NonNegativeFloat
+
 from kcolor.cli.shell import load_tensorflow, shell
-from kcolor.training.experiment import from_command_line
+from kcolor.training.experiment import from_command_line, other_experiment
 
 DESCRIPTION = """Trains one experiment and measures it on photos it has not
 seen. Without flags: the poster's CNN with cross entropy on the demo photos.
@@ -24,7 +27,7 @@ RUN_FLAGS = {
         "Go on with the run in --run, from its newest checkpoint.",
     ),
     "checkpoint_minutes": (
-        float,
+        NonNegativeFloat,
         10.0,
         "Minutes between checkpoints within an epoch.",
     ),
@@ -48,8 +51,18 @@ def _with_config_of_run(argv: list[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run", nargs="?")
     parser.add_argument("--resume", action="store_true")
+    for part in ("--arch", "--loss"):
+        parser.add_argument(part, nargs="?")
     known, _ = parser.parse_known_args(argv)
     if not (known.resume and known.run):
         return argv
     config = Path(known.run) / "config.yaml"
-    return ["--config", str(config), *argv] if config.exists() else argv
+    if not config.exists():
+        return argv
+    written = yaml.safe_load(config.read_text())
+    # Before the parser takes the run's settings for those of another part.
+    for part in ("arch", "loss"):
+        given = getattr(known, part)
+        if given and given != written.get(part):
+            raise other_experiment(known.run, part, written.get(part), given)
+    return ["--config", str(config), *argv]

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kcolor.data.photos import SUFFIXES
-from kcolor.errors import UserError, unknown
+from kcolor.errors import UserError, first_line, unknown
 
 # What `--data NAME` means in TensorFlow Datasets.
 TFDS_NAMES = {
@@ -193,7 +193,7 @@ def _tfds(name: str) -> Source:
     except Exception as error:
         # A wrong config, version or spelling.
         raise UserError(
-            f"data 'tfds:{name}' cannot be opened ({_first_line(error)}): see "
+            f"data 'tfds:{name}' cannot be opened ({first_line(error)}): see "
             "tensorflow.org/datasets/catalog"
         ) from error
     try:
@@ -202,7 +202,7 @@ def _tfds(name: str) -> Source:
         # Downloads fail in as many ways as there are hosts and protocols.
         raise UserError(
             f"data '{name}' is not prepared in {builder.data_dir} and could "
-            f"not be downloaded ({_first_line(error)}): check the network, or "
+            f"not be downloaded ({first_line(error)}): check the network, or "
             "set TFDS_DATA_DIR to where it is prepared"
         ) from error
     if "image" not in builder.info.features:
@@ -242,8 +242,3 @@ def _tfds_files(builder, split: str) -> Files:
         dataset=photos.map(lambda photo: photo["image"]),
         read=lambda encoded: encoded,
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:120]}"

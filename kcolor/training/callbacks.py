@@ -55,8 +55,8 @@ class StopOnNaN(keras.callbacks.Callback):
 def diverged(what: str, step: int) -> UserError:
     """Returns the error for a training that is lost."""
     return UserError(
-        f"{what} at step {step}: the last good checkpoint is kept; lower "
-        "--learning-rate or set --clip-norm"
+        f"{what} at step {step}: the last good checkpoint, if any, is kept; "
+        "lower --learning-rate or set --clip-norm"
     )
 
 

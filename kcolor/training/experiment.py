@@ -9,16 +9,20 @@ import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import docstring_parser
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+from jsonargparse import (
+    ActionConfigFile,
+    ArgumentError,
+    ArgumentParser,
+    get_loader,
+)
 from jsonargparse.typing import (
     NonNegativeFloat,
     NonNegativeInt,
     OpenUnitInterval,
-    PositiveFloat,
     PositiveInt,
 )
 
@@ -26,7 +30,7 @@ from kcolor import models, objectives
 from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
-from kcolor.settings import Share, settings
+from kcolor.settings import Rate, Seed, Share, settings
 
 SCHEMES = ("supervised",)
 
@@ -68,8 +72,8 @@ class Experiment:
             improved; 0 for never.
         precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
             where the processor or the GPU computes in it.
-        jit: Whether XLA compiles the step: on, off, or auto: on a GPU only,
-            since it slows these networks down on processors.
+        jit: Whether XLA compiles the step: true, false, or auto: on a GPU
+            only, since it slows these networks down on processors.
         deterministic: Whether the same experiment on the same machine gives the
             same weights, bit for bit.
         seed: Of the weights, the order of the photos, and all else random.
@@ -85,7 +89,7 @@ class Experiment:
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: Rate = 1e-3
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     monitor: str = "auto"
     patience: PositiveInt = 5
@@ -97,9 +101,9 @@ class Experiment:
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
         "auto"
     )
-    jit: Literal["auto", "on", "off"] = "auto"
+    jit: Literal["auto"] | bool = "auto"
     deterministic: bool = True
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
     @staticmethod
     def of(**fields) -> Experiment:
@@ -117,15 +121,15 @@ class Experiment:
         0.38
         """
         kind = experiment_type(
-            fields.get("arch", Experiment.arch),
-            fields.get("loss", Experiment.loss),
+            str(fields.get("arch", Experiment.arch)),
+            str(fields.get("loss", Experiment.loss)),
         )
         _check_keys(fields, kind, "setting")
         parser = _parser(kind)
         try:
             parsed = parser.parse_object(fields)
         except (ArgumentError, TypeError) as error:
-            raise _readable(error) from error
+            raise _readable(error, get_type_hints(kind), parser) from error
         return _experiment(kind, parsed)
 
     @functools.cached_property
@@ -143,7 +147,8 @@ class Experiment:
 
     def to_yaml(self) -> str:
         """Returns the YAML that `kcolor-train --config` repeats this from."""
-        return yaml.safe_dump(dataclasses.asdict(self), sort_keys=False)
+        fields = dataclasses.asdict(self)
+        return yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
 
 
 @functools.cache
@@ -182,16 +187,18 @@ def from_command_line(
         UserError: Something is unknown, malformed or out of its range.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--config", nargs="?")
+    first.add_argument("--config", nargs="?", action="append", default=[])
     first.add_argument("--arch", nargs="?")
     first.add_argument("--loss", nargs="?")
     chosen, _ = first.parse_known_args(argv)
-    config = _read(Path(chosen.config)) if chosen.config else {}
+    configs = {path: _read(Path(path)) for path in chosen.config if path}
+    config = {k: v for part in configs.values() for k, v in part.items()}
     kind = experiment_type(
         chosen.arch or str(config.get("arch", Experiment.arch)),
         chosen.loss or str(config.get("loss", Experiment.loss)),
     )
-    _check_keys(config, kind, f"key in '{chosen.config}'")
+    for path, part in configs.items():
+        _check_keys(part, kind, f"key in '{path}'")
 
     parser = _parser(kind, prog=prog, description=description)
     for name, (type_, default, text) in extra.items():
@@ -204,22 +211,46 @@ def from_command_line(
     try:
         parsed = parser.parse_args(argv)
     except (ArgumentError, TypeError) as error:
-        raise _readable(error, parser) from error
+        types = get_type_hints(kind) | {k: v[0] for k, v in extra.items()}
+        raise _readable(error, types, parser) from error
     return _experiment(kind, parsed), {name: parsed[name] for name in extra}
 
 
-def _experiment(kind: type[Experiment], parsed: dict) -> Experiment:
-    return kind(
-        **{f.name: _plain(parsed[f.name]) for f in dataclasses.fields(kind)}
+def other_experiment(run: Path | str, name: str, there, here) -> UserError:
+    """Returns the error for a run that belongs to another experiment."""
+    return UserError(
+        f"run '{run}' belongs to another experiment: {name} is {there} there, "
+        f"{here} here: give another --run, or resume with its own settings"
     )
 
 
-def _plain(value):
+def _experiment(kind: type[Experiment], parsed: dict) -> Experiment:
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: _plain(name, parsed[name]) for name in names})
+
+
+def _plain(name: str, value):
     """Returns a number of a restricted type, as YAML and JSON know it."""
+    if value is None:
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(f"{flag} has no value: give one, or leave it out")
     for type_ in (bool, int, float):
         if isinstance(value, type_):
             return type_(value)
     return value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the words that jsonargparse would read as something else."""
+
+
+def _quoted(dumper: _Dumper, word: str) -> yaml.Node:
+    is_word = get_loader("yaml")(word) == word
+    style = None if is_word else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", word, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def _read(path: Path) -> dict:
@@ -228,7 +259,7 @@ def _read(path: Path) -> dict:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
         raise UserError(f"config '{path}' cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
         raise UserError(f"config '{path}' is no YAML{place}") from error
@@ -247,7 +278,12 @@ def _check_keys(config: dict, kind: type, what: str) -> None:
 
 
 def _parser(kind: type[Experiment], **options) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, **options)
+    parser = ArgumentParser(
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config="--print-%s",
+        **options,
+    )
     types, texts = get_type_hints(kind), _help(kind)
     for field in dataclasses.fields(kind):
         text = texts[field.name]
@@ -286,18 +322,40 @@ def _help(kind: type[Experiment]) -> dict[str, str]:
 
 
 def _readable(
-    error: Exception, parser: ArgumentParser | None = None
+    error: Exception, types: dict[str, type], parser: ArgumentParser
 ) -> UserError:
     """Returns the error of the parser in one line of a user's words."""
     text = " ".join(str(error).split())
     unrecognised = re.match(r"unrecognized arguments: (\S+)", text)
-    if unrecognised and parser:
+    if unrecognised:
         flag = unrecognised[1].split("=")[0]
         flags = [f for a in parser._actions for f in a.option_strings]
         near = difflib.get_close_matches(flag, flags, n=1)
         hint = f": did you mean '{near[0]}'?" if near else ": see --help"
         return UserError(f"unknown flag '{flag}'{hint}")
     key = re.match(r'Parser key "(\w+)": (.*)', text)
-    if key:
-        return UserError(f"--{key[1].replace('_', '-')}: {key[2]}")
+    if key and key[1] in types:
+        value = re.search(
+            r"value: (\S+)$|: '?(\S+?)'?( does not| not an? |$)", key[2]
+        )
+        is_wrong = f"'{value[1] or value[2]}' is not allowed: " if value else ""
+        flag = f"--{key[1].replace('_', '-')}"
+        return UserError(f"{flag}: {is_wrong}give {_wanted(types[key[1]])}")
     return UserError(text)
+
+
+def _wanted(type_: type) -> str:
+    """Returns what values of a type are, in a user's words."""
+    if get_origin(type_) is Literal:
+        return f"one of {', '.join(map(str, get_args(type_)))}"
+    if get_args(type_):
+        return " or ".join(_wanted(part) for part in get_args(type_))
+    words = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a word",
+    }
+    word = next(words[base] for base in words if issubclass(type_, base))
+    rule = getattr(type_, "_expression", "").replace("v", "")
+    return f"{word} {rule}".strip()

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ import tensorflow as tf
 import yaml
 
 from kcolor.data.prepare import Data
-from kcolor.errors import UserError
+from kcolor.errors import UserError, first_line
 from kcolor.files import whole
-from kcolor.training.experiment import Experiment
+from kcolor.training.experiment import Experiment, other_experiment
 
 CHECKPOINTS_KEPT = 2
 PACKAGES = ("kcolor", "tensorflow", "keras", "numpy", "tensorflow-datasets")
@@ -47,6 +48,7 @@ class Run:
         self.curves = path / "curves.png"
         self.samples = path / "samples.png"
         self.tensorboard = path / "tensorboard"
+        self.lock = path / ".lock"  # held while it is trained
 
     @property
     def is_finished(self) -> bool:
@@ -71,6 +73,7 @@ class Run:
         }
         with whole(self.environment) as path:
             path.write_text(json.dumps(environment, indent=2) + "\n")
+        self.checkpoints.mkdir(exist_ok=True)
         with whole(self.config) as path:
             path.write_text(experiment.to_yaml())
 
@@ -127,7 +130,7 @@ def open_run(
             "another --run"
         )
     path.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path / ".lock", blocking=False)
+    lock = filelock.FileLock(run.lock, blocking=False)
     try:
         lock.acquire()
     except filelock.Timeout as error:
@@ -136,8 +139,13 @@ def open_run(
             "or give another --run"
         ) from error
     with lock:
-        run.checkpoints.mkdir(exist_ok=True)
-        yield run
+        try:
+            yield run
+        finally:
+            if not run.config.exists():  # it never began
+                run.lock.unlink()
+                with contextlib.suppress(OSError):
+                    path.rmdir()
 
 
 def _free_path(experiment: Experiment) -> Path:
@@ -166,11 +174,8 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
     ours = dataclasses.asdict(experiment)
     for name in {**written, **ours}:
         if written.get(name) != ours.get(name):
-            raise UserError(
-                f"run '{run.path}' belongs to another experiment: {name} is "
-                f"{written.get(name)} there, {ours.get(name)} here: give "
-                "another --run, or resume with its own settings"
-            )
+            there, here = written.get(name), ours.get(name)
+            raise other_experiment(run.path, name, there, here)
 
 
 class Checkpoints:
@@ -183,6 +188,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, variables: dict[str, tf.Variable]):
         self._folder = folder
+        self._whole: list[Path] = []  # known to be, oldest first
         self._state = tf.Variable("", dtype=tf.string)
         self._checkpoint = tf.train.Checkpoint(
             state=self._state, variables=variables
@@ -190,8 +196,9 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Returns the checkpoints there are, oldest first."""
-        indices = self._folder.glob("step-*.index")
-        return sorted(index.with_suffix("") for index in indices)
+        # By their data too: one without its index was cut short.
+        files = self._folder.glob("step-*.*")
+        return sorted({f.with_name(f.name.split(".")[0]) for f in files})
 
     def save(self, step: int, state: dict) -> None:
         """Writes a checkpoint.
@@ -206,14 +213,25 @@ class Checkpoints:
             # TensorFlow writes beside it and renames, the index last.
             self._checkpoint.write(str(path))
         except tf.errors.OpError as error:
+            self._keep(*self._whole)
             raise UserError(
                 f"checkpoint '{path}' cannot be written "
-                f"({_first_line(error)}): the one before is kept; make room, "
-                "then go on with --resume"
+                f"({first_line(error)}): the one before, if any, is kept; make "
+                "room, then go on with --resume"
             ) from error
-        for path in self.paths()[:-CHECKPOINTS_KEPT]:
-            for file in self._folder.glob(f"{path.name}.*"):
-                file.unlink()
+        self._whole = [p for p in self._whole if p != path] + [path]
+        self._whole = self._whole[-CHECKPOINTS_KEPT:]
+        self._keep(*self._whole)
+
+    def _keep(self, *kept: Path) -> None:
+        """Deletes all else: older ones, damaged ones, half written ones."""
+        names = {path.name for path in kept}
+        for file in self._folder.glob("step-*"):
+            if file.name.split(".")[0] not in names:
+                if file.is_dir():
+                    shutil.rmtree(file)
+                else:
+                    file.unlink()
 
     def restore(self, warn) -> dict | None:
         """Brings every variable back and returns the state.
@@ -229,17 +247,20 @@ class Checkpoints:
         for path in reversed(self.paths()):
             try:
                 self._checkpoint.read(str(path)).assert_consumed()
-                return json.loads(self._state.numpy())
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                state = json.loads(self._state.numpy())
+                self._whole = [path]
+                return state
+            except (
+                tf.errors.OpError,
+                AssertionError,
+                IndexError,
+                ValueError,
+            ) as error:
                 warn(
-                    f"checkpoint '{path}' is damaged ({_first_line(error)}): "
+                    f"checkpoint '{path}' is damaged ({first_line(error)}): "
                     "passed over for the one before"
                 )
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:100]
 
 
 def _device_name(device: tf.config.PhysicalDevice) -> str:

@@ -1,0 +1,136 @@
+"""The documentation says what is true of the code."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kcolor.cli.train import RUN_FLAGS
+from kcolor.training.experiment import Experiment, from_command_line
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+EVERY_CONFIG = pytest.mark.parametrize(
+    "path", CONFIGS, ids=[path.stem for path in CONFIGS]
+)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+EVERY_PAGE = pytest.mark.parametrize(
+    "page", PAGES, ids=[page.name for page in PAGES]
+)
+
+
+def parse(words: list[str]) -> Experiment:
+    return from_command_line(words, "kcolor-train", "Trains.", RUN_FLAGS)[0]
+
+
+def test_the_page_of_choices_is_what_the_registries_say():
+    page = ROOT / "docs" / "tables.py"
+    spec = importlib.util.spec_from_file_location("tables", page)
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    written = tables.TARGET.read_text()
+    assert written == tables.choices(), "run: python docs/tables.py"
+
+
+# === Configs ===
+
+
+def test_there_is_a_config_for_each_experiment_of_the_poster():
+    experiments = {
+        (config.data, config.loss, config.dropout > 0)
+        for config in (parse(["--config", str(path)]) for path in CONFIGS)
+    }
+    assert experiments == {
+        (data, loss, dropout)
+        for data in ("cifar10", "imagenet64")
+        for loss, dropout in (
+            ("l2", False),
+            ("l2", True),
+            ("smooth_l1", False),
+            ("ce", False),
+        )
+    }
+    assert len(CONFIGS) == len(experiments)
+
+
+@EVERY_CONFIG
+def test_a_config_has_the_recipe_of_the_poster(path):
+    experiment = parse(["--config", str(path)])
+    assert experiment.arch == "cnn"
+    assert experiment.epochs == 100
+    assert experiment.batch_size == 200
+    assert experiment.optimizer == "adam"
+    assert experiment.learning_rate == 1e-3
+    assert experiment.schedule == "plateau"
+    assert experiment.image_size == {"cifar10": 32, "imagenet64": 64}[
+        experiment.data
+    ]  # fmt: skip
+
+
+@EVERY_CONFIG
+def test_the_architecture_of_a_config_takes_its_image_size(path):
+    experiment = parse(["--config", str(path)])
+    experiment.architecture.check(
+        experiment.image_size, experiment.objective.channels
+    )
+
+
+@EVERY_CONFIG
+def test_a_config_is_named_after_what_is_in_it(path):
+    config = yaml.safe_load(path.read_text())
+    name = f"{config['data']}-{config['loss'].replace('_', '-')}"
+    name += "-dropout" if config.get("dropout") else ""
+    assert path.stem == name
+
+
+@EVERY_CONFIG
+def test_the_head_of_a_config_tells_its_command(path):
+    head = path.read_text().partition("arch:")[0]
+    assert all(line.startswith("#") for line in head.splitlines() if line)
+    assert f"kcolor-train --config configs/{path.name}" in head
+
+
+# === README ===
+
+
+def lines_of_code(page: Path) -> list[str]:
+    """Returns each line of a page's code, without its comment."""
+    blocks = re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line.split(" #")[0].strip() for line in lines]
+
+
+def test_the_readme_opens_with_a_line_to_train_and_a_line_to_test():
+    trains, tests = lines_of_code(ROOT / "README.md")[:2]
+    assert trains.startswith("pip install ")
+    assert trains.endswith("&& kcolor-train --arch cnn --loss ce")
+    assert "demo" in trains
+    assert tests.startswith("pip install ")
+    assert tests.endswith("&& pytest")
+    assert "dev" in tests
+
+
+@EVERY_PAGE
+def test_every_command_of_a_page_is_understood(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for line in lines_of_code(page):
+        command = line.split("&& ")[-1].split()
+        if command and command[0] == "kcolor-train":
+            words = [word for word in command[1:] if word != "--resume"]
+            if "FILE" in words:
+                words[words.index("FILE")] = str(CONFIGS[0])
+            assert isinstance(parse(words), Experiment)
+
+
+@EVERY_PAGE
+def test_every_link_of_a_page_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    missing = [
+        link
+        for link in links
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert missing == []

@@ -1,0 +1,240 @@
+"""What happens beside the training steps."""
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+
+import keras
+import pytest
+
+from kcolor.errors import UserError
+from kcolor.training import callbacks
+from kcolor.training.experiment import Experiment
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+# === Signals ===
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_is_noted_and_interrupts_nothing(number):
+    with callbacks.Signals() as signals:
+        assert signals.received == 0
+        os.kill(os.getpid(), number)
+        assert signals.received == number
+
+
+def test_a_second_signal_does_what_it_always_does():
+    with callbacks.Signals() as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_signals_have_their_old_handlers_after_a_training(interrupted):
+    before = [signal.getsignal(number) for number in NUMBERS]
+    with callbacks.Signals():
+        assert [signal.getsignal(number) for number in NUMBERS] != before
+        if interrupted:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+# === Losses that are no numbers ===
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_ends_training_and_names_the_step(loss):
+    watch = callbacks.StopOnNaN()
+    watch.on_train_batch_end(40, {"loss": 1e30})
+    with pytest.raises(UserError, match="step 42:") as refused:
+        watch.on_train_batch_end(41, {"loss": loss})
+    text = str(refused.value)
+    assert str(loss) in text
+    assert "--learning-rate" in text
+    assert "--clip-norm" in text
+    assert "\n" not in text
+
+
+# === Progress ===
+
+
+@pytest.fixture
+def progress():
+    """The progress of 3 epochs of 4 steps."""
+    return callbacks.Progress(
+        epochs=3,
+        steps_per_epoch=4,
+        total_steps=12,
+        batch_size=8,
+        shown=["val_rmse_ab"],
+    )
+
+
+def go(progress, epoch: int, steps: int = 4) -> None:
+    progress.on_epoch_begin(epoch)
+    for step in range(4 * epoch, 4 * epoch + steps):
+        progress.on_train_batch_begin(step)
+        progress.on_train_batch_end(step, {"loss": 0.5})
+
+
+def end(progress, epoch: int) -> None:
+    logs = {"loss": 0.5, "val_rmse_ab": 12.345, "images_per_second": 67.89}
+    progress.on_epoch_end(epoch, logs)
+
+
+def test_an_epoch_is_one_line_where_there_is_no_terminal(progress, capsys):
+    go(progress, epoch=1)
+    end(progress, epoch=1)
+    told = capsys.readouterr()
+    assert told.err == ""
+    (line,) = told.out.splitlines()
+    assert line.startswith("epoch 2/3")
+    for part in ("loss 0.5", "val_rmse_ab 12.3", "images_per_second 67.89"):
+        assert part in line
+
+
+def test_a_long_epoch_tells_its_pace_and_the_time_left(
+    progress, capsys, monkeypatch
+):
+    now = iter(range(0, 10**6, 50))  # each look at the clock 50 s later
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(now)))
+    go(progress, epoch=1, steps=3)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[-1].startswith("epoch 2/3")
+    assert "(step 3/4)" in lines[-1]
+    assert "images/s" in lines[-1]
+    # 8 photos in 50 s; 5 of 12 steps are left, of 50 s each.
+    assert "0.2 images/s" in lines[-1]
+    assert "4 min left" in lines[-1]
+
+
+def test_on_a_terminal_a_bar_tells_the_steps(progress, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress.on_epoch_begin(0)
+    for step in range(4):
+        progress.on_train_batch_begin(step)
+        time.sleep(0.11)  # the bar is not drawn more often
+        progress.on_train_batch_end(step, {"loss": 0.5})
+    end(progress, epoch=0)
+    told = capsys.readouterr()
+    assert "epoch 1/3" in told.err
+    assert "images/s" in told.err
+    assert "left" in told.err
+    assert "4/4" in told.err
+    assert len(told.out.splitlines()) == 1
+
+
+def test_progress_over_items_yields_them_all_and_is_silent_without_a_terminal(
+    capsys,
+):
+    items = callbacks.progress(iter("abc"), total=3, what="photos")
+    assert list(items) == ["a", "b", "c"]
+    told = capsys.readouterr()
+    assert told.out == told.err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (3540, "59 min"),
+        (3595, "1 h 00 min"),
+        (7260, "2 h 01 min"),
+        (360_000, "100 h 00 min"),
+    ],
+)
+def test_a_span_of_time_is_told_as_people_say_it(seconds, text):
+    assert callbacks.duration(seconds) == text
+
+
+# === Schedules ===
+
+
+def watching(mode="min", **fields):
+    """Returns the callbacks of an experiment, and the model they act on."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    experiment = Experiment.of(monitor="rmse_ab", **fields)
+    chosen = callbacks.schedules(experiment, mode)
+    for callback in chosen:
+        callback.set_model(model)
+        callback.on_train_begin()
+    return chosen, model
+
+
+def rates_of(chosen, model, values, first: int = 0) -> list[float]:
+    """Returns the learning rate after each epoch."""
+    rates = []
+    for epoch, value in enumerate(values, start=first):
+        for callback in chosen:
+            callback.on_epoch_end(epoch, {"val_rmse_ab": value})
+        rates.append(round(float(model.optimizer.learning_rate), 9))
+    return rates
+
+
+def test_plateau_divides_the_learning_rate_by_ten_once():
+    chosen, model = watching(schedule="plateau", patience=2)
+    values = [5, 4, 4, 4, 4, 4, 4, 4]
+    assert rates_of(chosen, model, values) == [1e-3] * 3 + [1e-4] * 5
+
+
+def test_plateau_waits_while_the_monitor_improves():
+    chosen, model = watching(schedule="plateau", patience=2)
+    values = [5, 5, 4.999999, 5, 4.999998, 5]
+    assert rates_of(chosen, model, values) == [1e-3] * 6
+
+
+def test_plateau_may_wait_for_a_metric_that_is_better_higher():
+    chosen, model = watching("max", schedule="plateau", patience=2)
+    assert rates_of(chosen, model, [1, 2, 3, 4]) == [1e-3] * 4
+    chosen, model = watching("max", schedule="plateau", patience=2)
+    assert rates_of(chosen, model, [4, 3, 2, 1]) == [1e-3] * 2 + [1e-4] * 2
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_other_schedules_do_not_look_at_the_monitor(schedule):
+    chosen, model = watching(schedule=schedule)
+    assert chosen == []
+
+
+def test_early_stopping_ends_after_epochs_without_improvement():
+    chosen, model = watching(schedule="constant", early_stopping=2)
+    rates_of(chosen, model, [5, 4, 4])
+    assert not model.stop_training
+    rates_of(chosen, model, [4], first=3)
+    assert model.stop_training
+
+
+def test_schedules_go_on_from_what_they_remembered():
+    fields = {"schedule": "plateau", "patience": 3, "early_stopping": 4}
+    values = [5, 4, 4, 4.5, 4, 4, 4]
+    chosen, model = watching(**fields)
+    rates = rates_of(chosen, model, values[:3])
+    assert not model.stop_training
+    saved = json.loads(json.dumps(callbacks.states(chosen)))
+
+    later, model = watching(**fields)
+    callbacks.restore_states(later, saved)
+    rates += rates_of(later, model, values[3:5], first=3)
+    assert rates == [1e-3] * 4 + [1e-4]
+    assert not model.stop_training
+    rates_of(later, model, values[5:6], first=5)
+    assert model.stop_training
+
+
+def test_what_is_remembered_can_be_saved_before_the_first_epoch():
+    chosen, _ = watching(schedule="plateau", early_stopping=2)
+    saved = json.loads(json.dumps(callbacks.states(chosen)))
+    callbacks.restore_states(chosen, saved)
+    assert callbacks.states(chosen) == saved
+    assert len(saved) == 2
