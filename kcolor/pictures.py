@@ -92,6 +92,7 @@ def save_curves(path: Path, history: list[dict]) -> None:
                 axis.plot(epochs, values, marker=".", label=label)
         axis.set_title(name)
         axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend()
     figure.savefig(path, dpi=100)
     plt.close(figure)
