@@ -122,7 +122,8 @@ class CrossEntropy(Objective):
     def decode(self, outputs):
         logits = self._logits(outputs)
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
-        if self.temperature == 0:
+        # Devices may flush numbers below `tiny` to 0, and 0 / 0 is no number.
+        if self.temperature < np.finfo(np.float32).tiny:
             return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
         # The largest to 0 first: divided by a tiny temperature, no other way
         # round leaves it finite.

@@ -449,16 +449,16 @@ def test_a_dataset_name_with_a_mistake_in_it_is_refused(tfds_folder, name):
 
 @pytest.mark.parametrize("data", ["cifar10", "tfds:cifar10"])
 @pytest.mark.parametrize(
-    "error",
+    ("error", "reason"),
     [
-        ConnectionError("no route to host\nand more\nof that"),
-        OSError(28, "No space left on device"),
-        RuntimeError(),
+        (ConnectionError("no route to host\nand more"), "no route to host"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError(), "RuntimeError"),
     ],
     ids=["network", "disk", "wordless"],
 )
 def test_a_dataset_that_cannot_be_downloaded_is_refused(
-    tfds_folder, monkeypatch, data, error
+    tfds_folder, monkeypatch, data, error, reason
 ):
     def download_and_prepare(self):
         raise error
@@ -468,7 +468,7 @@ def test_a_dataset_that_cannot_be_downloaded_is_refused(
     )
     text = refusal(data)
     assert "cifar10" in text
-    assert type(error).__name__ in text
+    assert reason in text
     assert str(tfds_folder) in text
     assert "TFDS_DATA_DIR" in text
 
