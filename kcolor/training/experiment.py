@@ -57,9 +57,9 @@ class Experiment:
         batch_size: Photos a step.
         optimizer: adam, or adamw, which takes --weight-decay.
         learning_rate: Of the optimizer, at its highest.
-        schedule: What becomes of the learning rate: plateau divides it by 10,
-            once, when --monitor has not improved for --patience
-            epochs; cosine lets it fall to 0; constant.
+        schedule: What becomes of the learning rate: cosine lets it fall to 0
+            over the whole training; plateau divides it by 10, once, when
+            --monitor has not improved for --patience epochs; constant.
         monitor: Validation metric that says which epoch is the best, e.g.
             rmse_ab, auc or loss; auto is what suits the loss.
         patience: Epochs without improvement after which plateau acts.
@@ -85,12 +85,12 @@ class Experiment:
     data: str = "demo"
     image_size: PositiveInt = 64
     validation_share: OpenUnitInterval = 0.05
-    epochs: PositiveInt = 8
+    epochs: PositiveInt = 5
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Rate = 1e-3
-    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     monitor: str = "auto"
     patience: PositiveInt = 5
     warmup_steps: NonNegativeInt = 0

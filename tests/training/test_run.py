@@ -131,7 +131,7 @@ def test_resume_needs_the_name_of_a_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"loss": "l2", "epochs": 3}, ["epochs", "8", "3"]),
+        ({"loss": "l2", "epochs": 3}, ["epochs", str(Experiment.epochs), "3"]),
         ({"loss": "l2", "dropout": 0.5}, ["dropout", "0.0", "0.5"]),
         ({"loss": "l1"}, ["loss", "l2", "l1"]),
         ({"loss": "ce"}, ["loss", "l2", "ce"]),
