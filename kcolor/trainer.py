@@ -89,7 +89,13 @@ def resolve(experiment: Experiment) -> Experiment:
     if precision == "auto":
         precision = "mixed_bfloat16" if _computes_bfloat16() else "float32"
     if jit == "auto":
-        jit = on_gpu
+        jit = on_gpu and not experiment.deterministic
+    if jit and experiment.deterministic:
+        # Keras would warn and go on without XLA.
+        raise UserError(
+            "--jit true cannot promise the same weights each time: add "
+            "--deterministic false"
+        )
     monitor = experiment.monitor
     if monitor == "auto":
         monitor = experiment.objective.monitor

@@ -309,9 +309,24 @@ def test_xla_compiles_on_a_gpu_only(monkeypatch, devices, jit):
     monkeypatch.setattr(
         tf.config, "list_physical_devices", lambda kind: devices
     )
-    assert trainer.resolve(Experiment.of()).jit == jit
-    assert trainer.resolve(Experiment.of(jit=False)).jit is False
-    assert trainer.resolve(Experiment.of(jit=True)).jit is True
+    free = {"deterministic": False}
+    assert trainer.resolve(Experiment.of(**free)).jit == jit
+    assert trainer.resolve(Experiment.of(jit=False, **free)).jit is False
+    assert trainer.resolve(Experiment.of(jit=True, **free)).jit is True
+    assert trainer.resolve(Experiment.of()).jit is False
+
+
+def test_xla_and_the_same_weights_each_time_cannot_both_be_had():
+    with pytest.raises(UserError, match="--deterministic false"):
+        trainer.resolve(Experiment.of(jit=True))
+
+
+@pytest.mark.filterwarnings("error:Model doesn't support")
+def test_xla_is_used_where_it_is_asked_for(tmp_path, experiment, quick):
+    trained = trainer.train(
+        experiment(jit=True, deterministic=False), tmp_path / "run"
+    )
+    assert trained.is_finished
 
 
 @pytest.mark.parametrize(

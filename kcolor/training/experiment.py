@@ -73,7 +73,8 @@ class Experiment:
         precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
             where the processor or the GPU computes in it.
         jit: Whether XLA compiles the step: true, false, or auto: on a GPU
-            only, since it slows these networks down on processors.
+            only, since it slows these networks down on processors. Needs
+            --deterministic false.
         deterministic: Whether the same experiment on the same machine gives the
             same weights, bit for bit.
         seed: Of the weights, the order of the photos, and all else random.
