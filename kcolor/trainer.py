@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import time
 from pathlib import Path
@@ -78,6 +79,13 @@ def train(
             raise UserError(
                 f"memory or disk is full ({first_line(error)}): lower "
                 "--batch-size or make room, then go on with --resume"
+            ) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(
+                f"run '{opened.path}': the disk is full: make room, then go on "
+                "with --resume"
             ) from error
     return opened
 

@@ -99,7 +99,8 @@ def test_the_head_of_a_config_tells_its_command(path):
 def lines_of_code(page: Path) -> list[str]:
     """Returns each line of a page's code, without its comment."""
     blocks = re.findall(r"```\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    joined = [block.replace("\\\n", " ") for block in blocks]
+    lines = [line for block in joined for line in block.splitlines()]
     return [line.split(" #")[0].strip() for line in lines]
 
 

@@ -1,6 +1,7 @@
 """A training from its first step to its table, on photos made here."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -319,14 +320,6 @@ def test_xla_compiles_on_a_gpu_only(monkeypatch, devices, jit):
 def test_xla_and_the_same_weights_each_time_cannot_both_be_had():
     with pytest.raises(UserError, match="--deterministic false"):
         trainer.resolve(Experiment.of(jit=True))
-
-
-@pytest.mark.filterwarnings("error:Model doesn't support")
-def test_xla_is_used_where_it_is_asked_for(tmp_path, experiment, quick):
-    trained = trainer.train(
-        experiment(jit=True, deterministic=False), tmp_path / "run"
-    )
-    assert trained.is_finished
 
 
 @pytest.mark.parametrize(
@@ -745,3 +738,16 @@ def test_a_process_killed_and_resumed_ends_as_one_never_killed(
     last = start(*first, *flags)
     assert last.wait() == 0, last.stderr.read()
     assert_same_end(run, Run(tmp_path / "whole"))
+
+
+def test_a_full_disk_is_named_by_its_run(
+    tmp_path, experiment, quick, monkeypatch
+):
+    def write_history(self, rows):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Run, "write_history", write_history)
+    text = refusal(experiment(), tmp_path / "run")
+    assert str(tmp_path / "run") in text
+    assert "disk is full" in text
+    assert "--resume" in text

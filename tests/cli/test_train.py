@@ -156,6 +156,21 @@ def test_help_and_version_do_not_wait_for_tensorflow(flag, told):
     assert result.stdout.splitlines()[-1] == "set()"
 
 
+def test_xla_is_used_where_it_is_asked_for(tmp_path, small):
+    # In a process of its own: determinism, once on, stays on.
+    flags = [*small, "--jit", "true", "--deterministic", "false"]
+    result = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, flags)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
+    )
+    assert result.returncode == 0
+    assert "Compiled cluster using XLA" in result.stderr
+    assert "Proceeding with `jit_compile=False`" not in result.stderr
+
+
 def test_no_note_of_tensorflow_stands_beside_the_one_line_of_an_error(tmp_path):
     missing = str(tmp_path / "missing")
     result = subprocess.run(
