@@ -5,6 +5,7 @@ from pathlib import Path
 import docstring_parser
 
 from kcolor import models, objectives
+from kcolor.objectives.objective import Objective
 from kcolor.settings import settings
 
 TARGET = Path(__file__).with_name("choices.md")
@@ -25,6 +26,7 @@ def choices() -> str:
         lines += ["", f"## {title}"]
         for name in registry.names():
             lines += ["", *_entry(name, registry.get(name))]
+    lines += ["", *_entry("any loss", Objective)]
     return "\n".join(lines) + "\n"
 
 
@@ -36,6 +38,8 @@ def _entry(name: str, kind: type) -> list[str]:
         lines += ["", " ".join(about.split())]
     told = {parameter.arg_name: parameter for parameter in text.params}
     for field in settings(kind):
+        if field.name not in told:
+            continue  # of every loss: told once
         flag = field.name.replace("_", "-")
         about = " ".join(told[field.name].description.split())
         lines.append(f"- `--{flag}` (default `{field.default}`): {about}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import keras
 
 from kcolor import models, objectives
+from kcolor.forward import Forward
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
+from kcolor.resize import resize
 from kcolor.settings import settings
+
+LARGEST = 128.0  # that an ab gets: no colour has more
 
 
 @keras.saving.register_keras_serializable("kcolor")
@@ -18,6 +22,8 @@ class Colorizer(keras.Model):
         architecture: What produces numbers for each pixel.
         objective: What those numbers mean.
         image_size: Height and width of the photos it is trained on, in pixels.
+        classes: How many classes the training photos are labelled with; 0 for
+            none. Only architectures that classify, too, care.
 
     Example:
 
@@ -33,6 +39,7 @@ class Colorizer(keras.Model):
         architecture: Architecture,
         objective: Objective,
         image_size: int,
+        classes: int = 0,
         **kwargs,
     ):
         # Lightness and ab stay float32; the network has its own precision.
@@ -40,24 +47,83 @@ class Colorizer(keras.Model):
         self.architecture = architecture
         self.objective = objective
         self.image_size = image_size
-        self.network = architecture.build(
-            image_size, planes=1, channels=objective.channels
+        self.classes = classes
+        self.network = architecture.label(classes).build(
+            image_size,
+            planes=1 + objective.planes,
+            channels=objective.channels,
         )
-        self.build((None, *self.network.input_shape[1:3], 1))
+        height, width = self.network.inputs[0].shape[1:3]
+        self.build((None, height, width, 1))
 
-    def outputs(self, lightness, training=False):
-        """Returns the network's outputs, (N, H, W, channels).
+    def forward(
+        self, lightness, training=False, network=None, positions=None
+    ) -> Forward:
+        """Returns lightness on its way through the network.
 
         Args:
             lightness: (N, H, W, 1), 0 to 100.
             training: Whether dropout and batch statistics are those of
                 training.
+            network: What to ask in place of the whole network.
+            positions: (N, S), what to ask it for.
         """
-        return self.network(lightness / 50.0 - 1.0, training=training)
+        lightness = keras.ops.convert_to_tensor(lightness, "float32")
+        planes = self.pad(lightness) / 50.0 - 1.0
+        return Forward(
+            network or self.network,
+            planes,
+            self.architecture.stride,
+            training,
+            positions,
+        )
 
     def call(self, lightness, training=False):
         """Returns ab, (N, H, W, 2), for lightness (N, H, W, 1), 0 to 100."""
-        return self.objective.decode(self.outputs(lightness, training))
+        forward = self.forward(lightness, training)
+        return self._full(self.objective.predict(forward), lightness)
+
+    def sample(self, lightness, seed=None):
+        """Returns one plausible ab, (N, H, W, 2), another for each seed.
+
+        Args:
+            lightness: (N, H, W, 1), 0 to 100.
+            seed: An integer, a `keras.random.SeedGenerator`, or None for a
+                fresh draw at each call.
+        """
+        if seed is None:
+            seed = keras.random.SeedGenerator()
+        forward = self.forward(lightness)
+        return self._full(self.objective.sample(forward, seed), lightness)
+
+    def pad(self, pixels):
+        """Repeats the last row and column until the network takes the size.
+
+        Args:
+            pixels: (N, H, W, any).
+        """
+        for axis in (1, 2):
+            pixels = _repeat_edge(pixels, self.architecture.multiple, axis)
+        return pixels
+
+    def to_grid(self, ab):
+        """Returns ab on the grid of the network's outputs, by its means.
+
+        Args:
+            ab: (N, H, W, 2), in ab units.
+        """
+        stride = self.architecture.stride
+        ab = self.pad(ab)
+        return ab if stride == 1 else keras.ops.average_pool(ab, stride)
+
+    def _full(self, ab, lightness):
+        """Returns ab of the network's grid at the size of the photos."""
+        height, width = keras.ops.shape(lightness)[1:3]
+        stride = self.architecture.stride
+        if stride > 1:
+            rows, columns = keras.ops.shape(ab)[1:3]
+            ab = resize(ab, rows * stride, columns * stride)
+        return keras.ops.clip(ab[:, :height, :width], -LARGEST, LARGEST)
 
     def build(self, input_shape):
         self.built = True
@@ -69,6 +135,7 @@ class Colorizer(keras.Model):
             "objective": _settings_of(self.objective),
             "objective_state": self.objective.state(),
             "image_size": self.image_size,
+            "classes": self.classes,
         }
 
     @classmethod
@@ -82,6 +149,15 @@ class Colorizer(keras.Model):
             objectives.get(objective.pop("name"))(**objective).restore(state),
             **config,
         )
+
+
+def _repeat_edge(pixels, multiple: int, axis: int):
+    size = keras.ops.shape(pixels)[axis]
+    if multiple == 1 or (isinstance(size, int) and size % multiple == 0):
+        return pixels
+    padded = -(-size // multiple) * multiple
+    lines = keras.ops.minimum(keras.ops.arange(padded), size - 1)
+    return keras.ops.take(pixels, lines, axis=axis)
 
 
 def _settings_of(part: Architecture | Objective) -> dict:

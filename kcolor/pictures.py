@@ -14,39 +14,43 @@ matplotlib.use("Agg")  # there may be no screen
 import matplotlib.pyplot as plt
 
 
-def triptychs(
-    lightness: np.ndarray, ab_true: np.ndarray, ab_ours: np.ndarray
-) -> np.ndarray:
-    """Returns each photo in grey, in our colours, and in truth, side by side.
+def strips(lightness: np.ndarray, *versions: np.ndarray) -> np.ndarray:
+    """Returns each photo in grey and in several colourings, side by side.
 
     Args:
         lightness: (N, H, W, 1), 0 to 100.
-        ab_true: (N, H, W, 2), in ab units.
-        ab_ours: (N, H, W, 2), in ab units.
+        *versions: (N, H, W, 2) each, in ab units.
 
     Returns:
-        uint8 (N, H, 3 W, 3).
+        uint8 (N, H, (1 + versions) W, 3).
     """
-    versions = [
+    photos = [
         np.asarray(lab_to_rgb(np.concatenate([lightness, ab], -1)))
-        for ab in (np.zeros_like(ab_true), ab_ours, ab_true)
+        for ab in (np.zeros_like(versions[0]), *versions)
     ]
-    return np.rint(255 * np.concatenate(versions, axis=2)).astype(np.uint8)
+    return np.rint(255 * np.concatenate(photos, axis=2)).astype(np.uint8)
 
 
-def save_grid(path: Path, rows: np.ndarray, columns: int = 2) -> None:
-    """Writes triptychs as one picture, under "grey | ours | truth".
+def save_grid(
+    path: Path,
+    rows: np.ndarray,
+    title: str = "grey  |  ours  |  truth",
+    columns: int = 2,
+) -> None:
+    """Writes strips as one picture.
 
     Args:
         path: PNG file.
-        rows: uint8 (N, H, 3 W, 3).
-        columns: Triptychs side by side.
+        rows: uint8 (N, H, any W, 3).
+        title: Above each column.
+        columns: Strips side by side.
     """
+    width = 2 * rows.shape[2] / rows.shape[1]
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
         lines,
         columns,
-        figsize=(6 * columns, 2.05 * lines + 0.3),
+        figsize=(width * columns, 2.05 * lines + 0.3),
         squeeze=False,
         layout="constrained",
     )
@@ -55,7 +59,7 @@ def save_grid(path: Path, rows: np.ndarray, columns: int = 2) -> None:
     for axis, row in zip(axes.flat, rows, strict=False):
         axis.imshow(row)
     for axis in axes[0]:
-        axis.set_title("grey  |  ours  |  truth")
+        axis.set_title(title)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 

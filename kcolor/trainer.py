@@ -16,10 +16,10 @@ import tensorflow as tf
 from kcolor import pictures
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
-from kcolor.data.prepare import Data, load
+from kcolor.data.prepare import TRAIN, VALIDATION, Data, load
 from kcolor.errors import Interrupted, UserError, first_line, unknown
 from kcolor.evaluation import evaluate
-from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation.metrics import METRICS, color_weights
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
@@ -73,8 +73,17 @@ def train(
             opened.begin(experiment, data)
         _tell(experiment, data, opened)
         try:
-            _fit(experiment, data, opened, checkpoint_minutes * 60)
-            _report(data, opened)
+            histogram = ab_histogram(data.train.pixels)
+            weights = color_weights(histogram)
+            _fit(
+                experiment,
+                data,
+                opened,
+                checkpoint_minutes * 60,
+                histogram,
+                weights,
+            )
+            _report(data, opened, weights)
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
                 f"memory or disk is full ({first_line(error)}): lower "
@@ -162,7 +171,12 @@ def _tell(experiment: Experiment, data: Data, run: Run) -> None:
 
 
 def _fit(
-    experiment: Experiment, data: Data, run: Run, save_every: float
+    experiment: Experiment,
+    data: Data,
+    run: Run,
+    save_every: float,
+    histogram: np.ndarray,
+    weights: np.ndarray,
 ) -> None:
     """Trains until the last epoch, from the newest checkpoint if any.
 
@@ -175,11 +189,14 @@ def _fit(
     )
 
     # === Model and optimizer ===
-    objective = experiment.objective.adapt(ab_histogram(data.train.pixels))
+    labels, classes = _labels(experiment, data)
     colorizer = Colorizer(
-        experiment.architecture, objective, experiment.image_size
+        experiment.architecture,
+        experiment.objective.adapt(histogram),
+        experiment.image_size,
+        classes,
     )
-    scheme = Supervised(colorizer)
+    scheme = Supervised(colorizer, experiment.seed)
     optimizer = _optimizer(experiment, total_steps)
     scheme.compile(optimizer=optimizer, jit_compile=experiment.jit)
     optimizer.build(scheme.trainable_variables)
@@ -249,6 +266,7 @@ def _fit(
                 batches(
                     data.train.pixels,
                     experiment.batch_size,
+                    labels=labels[TRAIN],
                     image_size=experiment.image_size,
                     shuffle=(experiment.seed, epoch),
                     start=first,
@@ -277,7 +295,9 @@ def _fit(
             )
             every.on_test_begin()
             with _averaged(scheme, experiment.ema):
-                found = _validate(scheme, predict, data)
+                found = _validate(
+                    scheme, predict, data, labels[VALIDATION], weights
+                )
                 logs |= {f"val_{name}": value for name, value in found.items()}
                 value = found[experiment.monitor]
                 if best is None or (value > best if higher else value < best):
@@ -298,14 +318,39 @@ def _fit(
 
 
 def _validate(
-    scheme: keras.Model, predict: evaluate.Predictor, data: Data
+    scheme: keras.Model,
+    predict: evaluate.Predictor,
+    data: Data,
+    labels: np.ndarray | None,
+    weights: np.ndarray,
 ) -> dict[str, float]:
     """Returns the losses and the metrics of the validation photos."""
     pixels = data.validation.pixels
     losses = scheme.evaluate(
-        batches(pixels, evaluate.BATCH), verbose=0, return_dict=True
+        batches(pixels, evaluate.BATCH, labels=labels),
+        verbose=0,
+        return_dict=True,
     )
-    return losses | evaluate.values(predict, pixels)
+    return losses | evaluate.values(predict, pixels, weights)
+
+
+def _labels(
+    experiment: Experiment, data: Data
+) -> tuple[dict[str, np.ndarray | None], int]:
+    """Returns the number of each photo's class, by split, and how many.
+
+    None and 0 where the photos have no classes, or the network wants none.
+    """
+    splits = {TRAIN: data.train, VALIDATION: data.validation}
+    names = sorted({d for photos in splits.values() for d in photos.domains})
+    if not experiment.architecture.classifies or len(names) < 2:
+        return dict.fromkeys(splits), 0
+    number_of = {name: number for number, name in enumerate(names)}
+    numbers = {
+        split: np.array([number_of[d] for d in photos.domains], np.int32)
+        for split, photos in splits.items()
+    }
+    return numbers, len(names)
 
 
 def _interrupted(run: Run, number: int) -> Interrupted:
@@ -397,7 +442,16 @@ def _averaged(scheme: keras.Model, ema: float):
 def _samples(predict: evaluate.Predictor, photos: np.ndarray) -> np.ndarray:
     chosen = photos[:: max(1, len(photos) // SAMPLES)][:SAMPLES]
     ((lightness, ab),) = batches(chosen, len(chosen))
-    return pictures.triptychs(lightness, ab, np.asarray(predict(lightness)))
+    return pictures.strips(lightness, np.asarray(predict(lightness)), ab)
+
+
+def _draws(colorizer: Colorizer, photos: np.ndarray) -> np.ndarray:
+    """Returns photos in grey, in several plausible colours, and in truth."""
+    chosen = photos[:: max(1, len(photos) // SAMPLES)][:SAMPLES]
+    ((lightness, ab),) = batches(chosen, len(chosen))
+    seeds = keras.random.SeedGenerator(0)
+    draws = [np.asarray(colorizer.sample(lightness, seeds)) for _ in range(4)]
+    return pictures.strips(lightness, *draws, ab)
 
 
 def _log_pictures(
@@ -410,16 +464,22 @@ def _log_pictures(
     writer.close()
 
 
-def _report(data: Data, run: Run) -> None:
+def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     """Measures the best model of a run on the test photos."""
     # In float32, as it is for whoever loads it.
     keras.config.set_dtype_policy("float32")
     colorizer = keras.saving.load_model(run.model)
     predict = tf.function(colorizer, jit_compile=False, reduce_retracing=True)
     targets = {"grey": evaluate.grey, "ours": predict}
-    measured = evaluate.measure(targets, data.test.pixels)
+    measured = evaluate.measure(targets, data.test.pixels, weights)
     with whole(run.samples) as path:
         pictures.save_grid(path, _samples(predict, data.test.pixels))
+    if colorizer.objective.samples:
+        with whole(run.draws) as path:
+            rows = _draws(colorizer, data.test.pixels)
+            pictures.save_grid(
+                path, rows, "grey  |  four draws  |  truth", columns=1
+            )
     with whole(run.metrics) as path:
         path.write_text(json.dumps(measured, indent=2) + "\n")
     calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")

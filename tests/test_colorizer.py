@@ -68,7 +68,7 @@ def adapted_colorizer(histogram):
 def test_lightness_reaches_the_network_between_minus_one_and_one():
     colorizer = Colorizer(Copying(), Adding(), image_size=8)
     lightness = np.linspace(0, 100, 5, dtype="float32").reshape(1, 1, 5, 1)
-    outputs = np.array(colorizer.outputs(lightness))
+    outputs = np.array(colorizer.forward(lightness)())
     np.testing.assert_allclose(
         outputs[0, 0], np.repeat([[-1], [-0.5], [0], [0.5], [1]], 2, -1)
     )
@@ -77,7 +77,7 @@ def test_lightness_reaches_the_network_between_minus_one_and_one():
 def test_a_call_decodes_the_outputs():
     colorizer = Colorizer(Copying(), Adding(), image_size=8)
     lightness = random_lightness()
-    outputs = np.array(colorizer.outputs(lightness))
+    outputs = np.array(colorizer.forward(lightness)())
     np.testing.assert_array_equal(colorizer(lightness), outputs + 1)
     np.testing.assert_allclose(
         colorizer.predict(lightness, verbose=0), outputs + 1, atol=1e-6
@@ -90,7 +90,7 @@ def test_mixed_precision_does_not_round_lightness(precision):
     colorizer = Colorizer(Copying(), Adding(), image_size=8)
     # bfloat16 has no number between 50 and 50.25: all of these would be 0.
     lightness = np.float32([50.02, 50.05, 50.1]).reshape(1, 1, 3, 1)
-    for outputs in (colorizer.outputs(lightness), colorizer(lightness) - 1):
+    for outputs in (colorizer.forward(lightness)(), colorizer(lightness) - 1):
         np.testing.assert_allclose(
             np.array(outputs)[0, 0, :, 0], [0.0004, 0.001, 0.002], rtol=0.01
         )
@@ -105,7 +105,7 @@ def test_mixed_precision_gives_float32_from_a_network_of_its_own_precision(
     colorizer = Colorizer(CNN(head="conv"), objective, image_size=16)
     lightness = random_lightness()
     for given in (lightness, keras.ops.convert_to_tensor(lightness)):
-        for result in (colorizer.outputs(given), colorizer(given)):
+        for result in (colorizer.forward(given)(), colorizer(given)):
             assert keras.backend.standardize_dtype(result.dtype) == "float32"
     convolution = colorizer.network.get_layer("conv1")
     assert convolution.compute_dtype == precision.removeprefix("mixed_")

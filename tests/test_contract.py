@@ -15,19 +15,56 @@ from kcolor import models, objectives
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
 from kcolor.evaluation.metrics import METRICS
+from kcolor.settings import settings
 from kcolor.training.supervised import Supervised
 
 pytestmark = pytest.mark.usefixtures("fresh_keras")
 
 SIZE = 32
-PAIRS = list(itertools.product(models.names(), objectives.names()))
-EVERY_PAIR = pytest.mark.parametrize(("arch", "loss"), PAIRS)
+# Every architecture and every loss is in a pair of the default suite, all pairs
+# are in the slow one.
+USUAL = {"arch": "cnn", "loss": "l2"}
+SMALL = {
+    "width": {float: 0.0625, int: 4},
+    "hidden": {int: 16},
+    "depth": {int: 2},
+}
+
+
+def pair(arch, loss):
+    is_usual = arch == USUAL["arch"] or loss == USUAL["loss"]
+    marks = [] if is_usual else [pytest.mark.slow]
+    return pytest.param(arch, loss, marks=marks)
+
+
+PAIRS = itertools.starmap(
+    pair, itertools.product(models.names(), objectives.names())
+)
+EVERY_PAIR = pytest.mark.parametrize(("arch", "loss"), list(PAIRS))
+
+
+def small(arch):
+    """Returns an architecture at the least size that still has all parts."""
+    kind = models.get(arch)
+    return kind(
+        **{
+            field.name: SMALL[field.name][type(field.default)]
+            for field in settings(kind)
+            if field.name in SMALL
+        }
+    )
 
 
 def colorizer_of(arch, loss, histogram, image_size=SIZE):
     keras.utils.set_random_seed(0)
     objective = objectives.get(loss)().adapt(histogram)
-    return Colorizer(models.get(arch)(), objective, image_size)
+    return Colorizer(small(arch), objective, image_size)
+
+
+def loss_of(colorizer, lightness, ab):
+    """Returns the loss of a step of training."""
+    scheme = Supervised(colorizer)
+    return float(scheme.losses_of(lightness, ab, training=True)["loss"])
 
 
 def batch(height=SIZE, width=SIZE, count=4):
@@ -43,7 +80,7 @@ def batch(height=SIZE, width=SIZE, count=4):
 def refusal_of(arch, loss, image_size):
     """Returns why the architecture does not take the size, or nothing."""
     try:
-        models.get(arch)().check(image_size, objectives.get(loss)().channels)
+        small(arch).check(image_size, objectives.get(loss)().channels)
     except UserError as refusal:
         return str(refusal)
 
@@ -75,7 +112,10 @@ def test_photos_become_ab_of_their_size(arch, loss, histogram):
     lightness, ab = batch()
     channels = colorizer.objective.channels
     assert colorizer.network.output_shape[-1] == channels
-    assert colorizer.outputs(lightness).shape == (*ab.shape[:-1], channels)
+    grid = SIZE // colorizer.architecture.stride
+    planes = np.zeros((*ab.shape[:-1], colorizer.objective.planes), "float32")
+    outputs = colorizer.forward(lightness)(planes)
+    assert outputs.shape == (len(ab), grid, grid, channels)
     predicted = colorizer(lightness)
     assert predicted.shape == ab.shape
     assert keras.backend.standardize_dtype(predicted.dtype) == "float32"
@@ -141,8 +181,10 @@ def test_xla_computes_the_same_losses(arch, loss, histogram):
         )
         for mode in ({"run_eagerly": True}, {"jit_compile": True})
     )
-    # The second loss is after a step: the gradients agree, too.
-    np.testing.assert_allclose(compiled, plain, rtol=1e-3)
+    # The second loss is after a step: the gradients agree, too. XLA draws other
+    # random numbers.
+    draws = objectives.get(loss).planes > 0
+    np.testing.assert_allclose(compiled, plain, rtol=0.1 if draws else 1e-3)
 
 
 @EVERY_PAIR
@@ -152,8 +194,7 @@ def test_mixed_precision_trains_on_nearly_the_same_loss(
 ):
     lightness, ab = batch()
     whole = colorizer_of(arch, loss, histogram)
-    outputs = whole.outputs(lightness, training=True)
-    expected = float(whole.objective.losses(outputs, ab)["loss"])
+    expected = loss_of(whole, lightness, ab)
 
     keras.config.set_dtype_policy(precision)
     mixed = colorizer_of(arch, loss, histogram)
@@ -161,7 +202,8 @@ def test_mixed_precision_trains_on_nearly_the_same_loss(
     losses = losses_of_training(
         mixed, 2, keras.optimizers.Adam(1e-3), run_eagerly=True
     )
-    assert losses[0] == pytest.approx(expected, rel=0.05)
+    # Batches of one pixel a photo, deep down, magnify rounding.
+    assert losses[0] == pytest.approx(expected, rel=0.1)
     for weight in mixed.weights:
         assert np.isfinite(weight).all(), weight.path
 

@@ -55,7 +55,7 @@ def toys(own_registries):
             stretch: Of the outputs.
         """
 
-        logged = ("loss", "largest")
+        also_logged = ("largest",)
         stretch: float = 10.0
 
         @property

@@ -496,15 +496,16 @@ def test_averages_are_kept_and_training_goes_on_from_the_weights(
 @pytest.fixture
 def nan_after(monkeypatch):
     """Makes the loss NaN from some step on."""
-    compute_loss = Supervised.compute_loss
+    losses_of = Supervised.losses_of
 
     def after(step: int):
-        def spoilt(self, x, y, y_pred, *others, **options):
+        def spoilt(self, *batch, **options):
+            losses = losses_of(self, *batch, **options)
             lost = self.optimizer.iterations >= step
-            y_pred = y_pred * keras.ops.where(lost, np.nan, 1.0)
-            return compute_loss(self, x, y, y_pred, *others, **options)
+            nan = keras.ops.where(lost, np.nan, 1.0)
+            return {name: nan * value for name, value in losses.items()}
 
-        monkeypatch.setattr(Supervised, "compute_loss", spoilt)
+        monkeypatch.setattr(Supervised, "losses_of", spoilt)
 
     return after
 

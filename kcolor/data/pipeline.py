@@ -14,6 +14,7 @@ def batches(
     pixels: np.ndarray,
     batch_size: int,
     *,
+    labels: np.ndarray | None = None,
     image_size: int | None = None,
     shuffle: tuple[int, int] | None = None,
     start: int = 0,
@@ -24,6 +25,8 @@ def batches(
         pixels: uint8 (n, H, W, 3).
         batch_size: Photos a batch. The last is smaller, unless shuffled, where
             what does not fill a batch is left to another epoch.
+        labels: int (n,), the number of each photo's class, as a third part of
+            the batches.
         image_size: Height and width of a random crop, with a random flip; None
             for the photos as they are.
         shuffle: (seed, epoch), which decide the order and the crops alone; None
@@ -31,7 +34,8 @@ def batches(
         start: How many batches to leave out, in no time.
 
     Returns:
-        A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2).
+        A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2); with
+        labels, of (N,) as well.
 
     Example:
 
@@ -44,12 +48,14 @@ def batches(
     in_memory = not isinstance(pixels, np.memmap)
     held = tf.constant(pixels) if in_memory else None
 
-    def take(positions: tf.Tensor) -> tf.Tensor:
-        indices = positions
-        if shuffle is not None:
-            indices = tf.random.experimental.index_shuffle(
-                positions, _seeds(shuffle)[:2], max_index=count - 1
-            )
+    def in_order(positions: tf.Tensor) -> tf.Tensor:
+        if shuffle is None:
+            return positions
+        return tf.random.experimental.index_shuffle(
+            positions, _seeds(shuffle)[:2], max_index=count - 1
+        )
+
+    def take(indices: tf.Tensor) -> tf.Tensor:
         if in_memory:
             return tf.gather(held, indices)
         taken = tf.numpy_function(
@@ -57,12 +63,16 @@ def batches(
         )
         return tf.ensure_shape(taken, (None, *pixels.shape[1:]))
 
-    def to_lab(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = take(positions)
+    def to_lab(positions: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        indices = in_order(positions)
+        chosen = take(indices)
         if image_size is not None:
             chosen = _random_crops(chosen, image_size, positions[0], shuffle)
         lab = rgb_to_lab(tf.cast(chosen, tf.float32) / 255.0)
-        return lab[..., :1], lab[..., 1:]
+        batch = lab[..., :1], lab[..., 1:]
+        if labels is None:
+            return batch
+        return (*batch, tf.gather(labels, indices))
 
     positions = tf.data.Dataset.range(start * batch_size, count)
     return (

@@ -13,7 +13,16 @@ from kcolor.evaluation.metrics import METRICS, per_photo, summarise
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 BATCH = 32
-SHOWN = ("rmse_ab", "mae_ab", "l2_ab", "auc", "psnr_rgb", "colorfulness")
+SHOWN = (
+    "rmse_ab",
+    "mae_ab",
+    "l2_ab",
+    "auc",
+    "auc_rebalanced",
+    "psnr_rgb",
+    "colorfulness",
+    "colorfulness_gap",
+)
 
 
 def grey(lightness: np.ndarray) -> np.ndarray:
@@ -21,15 +30,18 @@ def grey(lightness: np.ndarray) -> np.ndarray:
     return np.zeros((*lightness.shape[:-1], 2), np.float32)
 
 
-def figures(predict: Predictor, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def figures(
+    predict: Predictor, pixels: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Returns the figures of each photo that the metrics are made of.
 
     Args:
         predict: What is measured.
         pixels: uint8 (n, H, W, 3), the true photos.
+        weights: Of colours, for rebalanced metrics.
     """
     parts = [
-        per_photo(lightness, ab, predict(lightness))
+        per_photo(lightness, ab, predict(lightness), weights)
         for lightness, ab in batches(pixels, BATCH)
     ]
     return {
@@ -38,12 +50,15 @@ def figures(predict: Predictor, pixels: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def values(predict: Predictor, pixels: np.ndarray) -> dict[str, float]:
+def values(
+    predict: Predictor, pixels: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, float]:
     """Returns each metric's value, without an interval.
 
     Args:
         predict: What is measured.
         pixels: uint8 (n, H, W, 3), the true photos.
+        weights: Of colours, for rebalanced metrics.
 
     Example:
 
@@ -51,7 +66,7 @@ def values(predict: Predictor, pixels: np.ndarray) -> dict[str, float]:
     >>> round(values(grey, black)["rmse_ab"], 3)
     0.0
     """
-    measured = figures(predict, pixels)
+    measured = figures(predict, pixels, weights)
     return {
         name: float(metric.summary(measured))
         for name, metric in METRICS.items()
@@ -59,20 +74,23 @@ def values(predict: Predictor, pixels: np.ndarray) -> dict[str, float]:
 
 
 def measure(
-    targets: Mapping[str, Predictor], pixels: np.ndarray
+    targets: Mapping[str, Predictor],
+    pixels: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Measures several predictors on the same photos.
 
     Args:
         targets: What is measured, by name.
         pixels: uint8 (n, H, W, 3), the true photos.
+        weights: Of colours, for rebalanced metrics.
 
     Returns:
         target -> metric -> its `value`, the `low` and `high` end of its 95 %
         interval, and `n`, the number of photos.
     """
     return {
-        name: summarise(figures(predict, pixels))
+        name: summarise(figures(predict, pixels, weights))
         for name, predict in targets.items()
     }
 
@@ -84,15 +102,15 @@ def table(measured: dict[str, dict[str, dict[str, float]]]) -> str:
 
     >>> black = np.zeros((2, 16, 16, 3), np.uint8)
     >>> print(table(measure({"grey": grey}, black)))  # doctest: +ELLIPSIS
-                                     grey
-    rmse_ab           0.00 [ 0.00,  0.00]
+                                       grey
+    rmse_ab             0.00 [ 0.00,  0.00]
     ...
     """
-    lines = [f"{'':14}" + "".join(f"{name:>23}" for name in measured)]
+    lines = [f"{'':16}" + "".join(f"{name:>23}" for name in measured)]
     for metric in SHOWN:
         cells = [
             "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**metrics[metric])
             for metrics in measured.values()
         ]
-        lines.append(f"{metric:14}" + "".join(f"{cell:>23}" for cell in cells))
+        lines.append(f"{metric:16}" + "".join(f"{cell:>23}" for cell in cells))
     return "\n".join(lines)

@@ -18,6 +18,7 @@ import numpy as np
 
 from kcolor.color import lab_to_rgb
 from kcolor.late import keras
+from kcolor.objectives.ce import CrossEntropy, soft_encoding
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
@@ -42,8 +43,31 @@ _LEAST_SQUARED_ERROR = 1 / 12
 _DRAWS_AT_ONCE = 2**17
 
 
+def color_weights(histogram: np.ndarray) -> np.ndarray:
+    """Returns how much each colour weighs in rebalanced metrics.
+
+    The inverse of its bin's share of the training pixels, smoothed as for the
+    `ce` objective.
+
+    Args:
+        histogram: (256, 256) counts of the training pixels by rounded a and b,
+            from -128 to 127.
+
+    Returns:
+        Float32 (256, 256), 1 in the mean over the training pixels' bins.
+    """
+    objective = CrossEntropy(rebalance=0.0).adapt(histogram)
+    weights = 1 / np.asarray(objective.prior)
+    weights /= np.asarray(objective.prior) @ weights
+    nearest = soft_encoding(objective.bins)[0][:, 0]
+    return np.float32(weights)[nearest].reshape(256, 256)
+
+
 def per_photo(
-    lightness: Tensor, ab_true: Tensor, ab_pred: Tensor
+    lightness: Tensor,
+    ab_true: Tensor,
+    ab_pred: Tensor,
+    weights: np.ndarray | None = None,
 ) -> dict[str, Tensor]:
     """Returns the figures of each photo that the metrics are made of.
 
@@ -56,6 +80,8 @@ def per_photo(
         lightness: Tensor of shape `(N, H, W, 1)`, 0..100.
         ab_true: Tensor of shape `(N, H, W, 2)`, in ab units.
         ab_pred: Tensor of shape `(N, H, W, 2)`, in ab units.
+        weights: What `color_weights` gives for the training photos; None where
+            all colours weigh the same.
 
     Returns:
         Float32 tensors of shape `(N,)` by name. `ssim_rgb` is NaN for photos
@@ -80,6 +106,11 @@ def per_photo(
     reached = ops.clip(
         _LAST_THRESHOLD + 1 - ops.ceil(distance), 0, _LAST_THRESHOLD + 1
     )
+    weight = ops.ones_like(lightness)
+    if weights is not None:
+        cell = ops.cast(ops.clip(ops.round(ab_true) + 128, 0, 255), "int32")
+        cell = 256 * cell[..., :1] + cell[..., 1:]
+        weight = ops.take(np.ravel(weights), cell, axis=0)
     true = _as_seen(lightness, ab_true)
     pred = _as_seen(lightness, ab_pred)
     return {
@@ -88,6 +119,9 @@ def per_photo(
         "absolute_ab": _photo_mean(ops.abs(error)),
         "distance_ab": _photo_mean(distance),
         "reached_ab": _photo_mean(reached) / (_LAST_THRESHOLD + 1),
+        "weight": _photo_mean(weight),
+        "weighted_reached_ab": _photo_mean(weight * reached)
+        / (_LAST_THRESHOLD + 1),
         "squared_rgb": _photo_mean(ops.square(pred - true)),
         "ssim_rgb": _ssim(true, pred),
         "colorfulness_true": _colorfulness(true),
@@ -188,6 +222,18 @@ def auc(figures: Figures) -> np.ndarray:
     - [Zhang et al., 2016](https://arxiv.org/abs/1603.08511), section 3.1
     """
     return 100 * _pixel_mean(figures, "reached_ab")
+
+
+@_metric(unit="%", better="higher")
+def auc_rebalanced(figures: Figures) -> np.ndarray:
+    """As `auc`, each pixel by the inverse share of its colour in training.
+
+    Reference:
+
+    - [Zhang et al., 2016](https://arxiv.org/abs/1603.08511), section 3.1
+    """
+    reached = _pixel_mean(figures, "weighted_reached_ab")
+    return 100 * reached / _pixel_mean(figures, "weight")
 
 
 @_metric(unit="", better="higher")

@@ -17,6 +17,25 @@ class Architecture:
     """
 
     name: ClassVar[str]
+    # Whether it learns the photos' classes, too, where they have some.
+    classifies: ClassVar[bool] = False
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the photo, along each side, to one pixel of the output."""
+        return 1
+
+    @property
+    def multiple(self) -> int:
+        """What the network's input is a multiple of, in height and width.
+
+        Photos of other sizes are padded to it by whoever calls the network.
+        """
+        return self.stride
+
+    def label(self, classes: int) -> Architecture:
+        """Returns this architecture for photos of so many labelled classes."""
+        return self
 
     def check(self, image_size: int, channels: int) -> None:
         """Refuses, before anything is built, what `build` could not do.
@@ -36,7 +55,22 @@ class Architecture:
             channels: Numbers for each pixel that the objective asks for.
 
         Returns:
-            A functional model, (N, H, W, planes) to (N, H, W, channels), whose
-            outputs are float32.
+            A functional model, (N, H, W, planes) to (N, H / stride, W / stride,
+            channels), whose outputs are float32. One with a branch that
+            classifies photos returns a dictionary: these as "pixels", the
+            logits (N, classes) as "classes".
         """
         raise NotImplementedError
+
+    def sampled(self, network: keras.Model) -> keras.Model | None:
+        """Returns the network's twin for training on few pixels of each photo.
+
+        Args:
+            network: What `build` returned; the twin shares its weights.
+
+        Returns:
+            A model of (planes, positions) to (N, S, 1, channels), where
+            positions, int32 (N, S), count the output's pixels row by row. None
+            for networks that train on all pixels.
+        """
+        return None

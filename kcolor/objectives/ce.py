@@ -17,6 +17,7 @@ from kcolor.objectives.objective import Objective
 
 NEIGHBOURS = 5
 SIGMA = 5.0  # of the soft encoding and of the prior's smoothing, in ab units
+BIN_AREA = 100.0  # in squared ab units
 LEAST_SHARE = 1e-6  # of any bin in the prior: no weight is ever infinite
 
 
@@ -31,7 +32,9 @@ class CrossEntropy(Objective):
     bin has the share p of all training pixels weighs
     1 / (rebalance p + (1 - rebalance) / Q), scaled so that a training pixel
     weighs 1 on average. `decode` is the annealed mean: the mean of the bins
-    under the softmax sharpened by `temperature`.
+    under the softmax sharpened by `temperature`. `sample` draws each pixel's
+    bin from the softmax, all pixels of a photo by one quantile, the bins in the
+    order of their hue.
 
     Args:
         bins: 313, the bins of the paper, or 261, those that 8-bit colours
@@ -39,6 +42,9 @@ class CrossEntropy(Objective):
         rebalance: How strongly rare colours are favoured: 0 not at all, 0.5 as
             in the paper, 1 until every bin weighs the same.
         temperature: Of the annealed mean: 1 is the expectation, 0 the mode.
+        labels: soft, spread over five bins, or hard, the nearest bin alone.
+        focal: How much less pixels count whose colour is already likely: each
+            weighs (1 - its probability) to this power; 0 for all alike.
 
     Example:
 
@@ -51,13 +57,17 @@ class CrossEntropy(Objective):
     Reference:
         Zhang, Isola and Efros 2016, "Colorful Image Colorization", sec. 2.2
         (eq. 2 to 4) and 2.3 (eq. 5).
+        Lin et al. 2017, "Focal Loss for Dense Object Detection", eq. 4.
     """
 
-    logged: ClassVar[tuple[str, ...]] = ("loss", "cross_entropy")
+    also_logged: ClassVar[tuple[str, ...]] = ("cross_entropy", "nll")
+    samples: ClassVar[bool] = True
 
     bins: Literal[313, 261] = 313
     rebalance: ClosedUnitInterval = 0.5
     temperature: NonNegativeFloat = 0.38
+    labels: Literal["soft", "hard"] = "soft"
+    focal: NonNegativeFloat = 0.0
     # Learnt by `adapt`, kept in the model: no setting.
     prior: tuple[float, ...] | None = dataclasses.field(
         default=None, repr=False, metadata={"setting": False}
@@ -111,12 +121,22 @@ class CrossEntropy(Objective):
         return np.float32(weights / (prior @ weights))
 
     def losses(self, outputs, ab):
-        """Returns the loss and the unweighted `cross_entropy`, in nats."""
+        """Returns the loss, and two figures without weights, in nats a pixel.
+
+        `cross_entropy` is that of the bins. `nll` is that of the ab plane, each
+        bin spread evenly over its square, as densities are compared by.
+        """
         indices, entropies = self._cross_entropies(outputs, ab)
         weights = keras.ops.take(self.class_weights(), indices[..., 0])
+        if self.focal:
+            # Not the power of 0, whose gradient is no number.
+            doubt = keras.ops.maximum(1 - keras.ops.exp(-entropies), 1e-6)
+            weights = weights * doubt**self.focal
+        cross_entropy = keras.ops.mean(entropies)
         return {
             "loss": keras.ops.mean(weights * entropies),
-            "cross_entropy": keras.ops.mean(entropies),
+            "cross_entropy": cross_entropy,
+            "nll": cross_entropy + np.log(BIN_AREA),
         }
 
     def decode(self, outputs):
@@ -130,6 +150,17 @@ class CrossEntropy(Objective):
         logits = logits - keras.ops.max(logits, -1, keepdims=True)
         shares = keras.ops.softmax(logits / self.temperature, axis=-1)
         return keras.ops.matmul(shares, centres)
+
+    def sample(self, forward, seeds):
+        logits = self._logits(forward())
+        centres = gamut_bins(self.bins)
+        by_hue = np.argsort(np.arctan2(centres[:, 1], centres[:, 0]))
+        shares = keras.ops.softmax(keras.ops.take(logits, by_hue, axis=-1))
+        # Independent pixels would be a speckle that no photo has.
+        quantile = keras.random.uniform((forward.shape[0], 1, 1, 1), seed=seeds)
+        above = keras.ops.cumsum(shares, axis=-1) > quantile
+        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
+        return keras.ops.take(np.float32(centres[by_hue]), drawn, axis=0)
 
     def _logits(self, outputs):
         """Returns the outputs as logits, counted from the best constant ones.
@@ -155,6 +186,9 @@ class CrossEntropy(Objective):
         table, shares = soft_encoding(self.bins)
         indices = keras.ops.take(table, cell, axis=0)
         shares = keras.ops.take(shares, cell, axis=0)
+        if self.labels == "hard":
+            indices, shares = indices[..., :1], keras.ops.ones_like(cell)
+            shares = keras.ops.cast(shares, "float32")[..., None]
         chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
         return indices, keras.ops.logsumexp(logits, -1) - keras.ops.sum(
             shares * chosen, -1

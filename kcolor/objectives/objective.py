@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from jsonargparse.typing import NonNegativeFloat
+
+from kcolor.objectives import terms
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
+    from keras.random import SeedGenerator
+
+    from kcolor.forward import Forward
 
 
+@dataclass(frozen=True)
 class Objective:
     """What a network's numbers mean, and how far they are from true ab.
 
     A subclass is a frozen dataclass whose fields are its settings: they become
     flags of `kcolor-train` and keys of an experiment. All of it computes in
     float32, whatever the precision of the network.
+
+    The network's outputs may be coarser than the photo; `ab` always has their
+    grid.
+
+    Args:
+        chroma_transport: Weight of an added term: how far the batch's predicted
+            colours, wherever they are, must be moved to become the true ones.
+        colorfulness: Weight of an added term: how much greyer or more
+            colourful each photo is than the truth.
     """
 
     name: ClassVar[str]
-    logged: ClassVar[tuple[str, ...]] = ("loss",)  # what `losses` returns
+    # Scalars that `losses` returns beside the `loss`.
+    also_logged: ClassVar[tuple[str, ...]] = ()
     # The validation metric that says which epoch is the best.
     monitor: ClassVar[str] = "loss"
+    # Planes that the objective adds to the network's input.
+    planes: ClassVar[int] = 0
+    # Whether `sample` gives more than one answer.
+    samples: ClassVar[bool] = False
+    # Whether the loss needs all of a photo's pixels, side by side.
+    sees_all: ClassVar[bool] = False
+
+    chroma_transport: NonNegativeFloat = field(default=0.0, kw_only=True)
+    colorfulness: NonNegativeFloat = field(default=0.0, kw_only=True)
 
     @property
     def channels(self) -> int:
         """Numbers for each pixel that the network must give."""
         raise NotImplementedError
+
+    @property
+    def logged(self) -> tuple[str, ...]:
+        """Names of what `train_losses` returns."""
+        return ("loss", *self.also_logged, *self._weights())
 
     def adapt(self, histogram: np.ndarray) -> Objective:
         """Returns this objective fitted to the training photos' colours.
@@ -46,7 +78,7 @@ class Objective:
         return self
 
     def losses(self, outputs: Tensor, ab: Tensor) -> dict[str, Tensor]:
-        """Returns the `loss` to train on, and scalars to log beside it.
+        """Returns the `loss` of outputs, and scalars to log beside it.
 
         Args:
             outputs: (N, H, W, channels) from the network.
@@ -60,3 +92,55 @@ class Objective:
     def decode(self, outputs: Tensor) -> Tensor:
         """Returns the one ab, (N, H, W, 2) in ab units, for the outputs."""
         raise NotImplementedError
+
+    # === For objectives that ask the network more than once, or feed it ===
+
+    def train_losses(
+        self, forward: Forward, ab: Tensor, seeds: SeedGenerator
+    ) -> dict[str, Tensor]:
+        """Returns the `loss` to train on, and scalars to log beside it.
+
+        Args:
+            forward: The batch's lightness, on its way through the network.
+            ab: (N, H, W, 2) true chroma on the grid of the network's outputs.
+            seeds: Where all that is random comes from.
+        """
+        outputs = forward()
+        losses = self.losses(outputs, ab)
+        if not self._weights():
+            return losses
+        return self.with_terms(losses, self.decode(outputs), ab)
+
+    def predict(self, forward: Forward) -> Tensor:
+        """Returns the one ab, (N, H, W, 2) in ab units, for a batch.
+
+        The same lightness always gives the same ab.
+        """
+        return self.decode(forward())
+
+    def sample(self, forward: Forward, seeds: SeedGenerator | int) -> Tensor:
+        """Returns one of the plausible ab, (N, H, W, 2), another at each call.
+
+        Objectives that know only one answer return that.
+        """
+        return self.predict(forward)
+
+    def with_terms(
+        self, losses: dict[str, Tensor], ab_pred: Tensor, ab: Tensor
+    ) -> dict[str, Tensor]:
+        """Returns losses with the added terms, for predicted and true ab."""
+        found = {
+            name: getattr(terms, name)(ab_pred, ab) for name in self._weights()
+        }
+        loss = losses["loss"] + sum(
+            weight * found[name] for name, weight in self._weights().items()
+        )
+        return losses | found | {"loss": loss}
+
+    def _weights(self) -> dict[str, float]:
+        """Returns the weights of the added terms that are asked for."""
+        weights = {
+            "chroma_transport": self.chroma_transport,
+            "colorfulness": self.colorfulness,
+        }
+        return {name: weight for name, weight in weights.items() if weight}

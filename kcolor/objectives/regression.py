@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from kcolor.late import keras
@@ -12,6 +13,7 @@ from kcolor.objectives.objective import Objective
 SCALE = 16.0
 
 
+@dataclass(frozen=True)
 class Regression(Objective):
     """Two numbers for each pixel, the ab of the photo.
 

@@ -318,7 +318,8 @@ def _help(kind: type[Experiment]) -> dict[str, str]:
             **names
         )
         for part in parts
-        for parameter in docstring_parser.parse(part.__doc__).params
+        for kind_ in reversed(part.__mro__[:-1])
+        for parameter in docstring_parser.parse(kind_.__doc__ or "").params
     }
 
 

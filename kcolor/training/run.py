@@ -47,6 +47,7 @@ class Run:
         self.metrics = path / "metrics.json"
         self.curves = path / "curves.png"
         self.samples = path / "samples.png"
+        self.draws = path / "draws.png"  # where the objective can be sampled
         self.tensorboard = path / "tensorboard"
         self.lock = path / ".lock"  # held while it is trained
 

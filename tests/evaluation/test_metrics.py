@@ -11,7 +11,12 @@ import pytest
 import tensorflow as tf
 
 from kcolor.color import lab_to_rgb, rgb_to_lab
-from kcolor.evaluation.metrics import METRICS, per_photo, summarise
+from kcolor.evaluation.metrics import (
+    METRICS,
+    color_weights,
+    per_photo,
+    summarise,
+)
 
 # What a prediction equal to the truth scores; its colorfulness is the truth's.
 PERFECT = {
@@ -22,6 +27,7 @@ PERFECT = {
     "psnr_rgb_pooled": 10 * math.log10(12 * 255**2),
     "ssim_rgb": 1,
     "auc": 100,
+    "auc_rebalanced": 100,
     "colorfulness_gap": 0,
 }
 
@@ -103,6 +109,7 @@ def twin(lightness, ab_true, ab_pred):
         "psnr_rgb": np.mean(psnrs),
         "psnr_rgb_pooled": 10 * math.log10(255**2 / np.mean(squared_rgb)),
         "auc": 100 * np.mean(shares),
+        "auc_rebalanced": 100 * np.mean(shares),
         "colorfulness": np.mean(colorful),
         "colorfulness_gap": abs(np.mean(colorful) - np.mean(colorful_true)),
     }
@@ -354,3 +361,21 @@ def test_importing_it_does_not_import_tensorflow():
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rebalanced_auc_counts_pixels_by_the_rarity_of_their_colour():
+    histogram = np.zeros((256, 256))
+    histogram[128, 128], histogram[188, 128] = 99, 1  # grey, and a rare red
+    weights = color_weights(histogram)
+    assert weights[188, 128] > 20 * weights[128, 128]
+    lightness = np.full((1, 11, 12, 1), 50.0)
+    true = np.zeros((1, 11, 12, 2))
+    true[:, :, 6:, 0] = 60
+    grey_right = per_photo(lightness, true, 0 * true, weights)
+    red_right = per_photo(lightness, true, true * 0 + [60, 0], weights)
+    assert values_of(grey_right)["auc_rebalanced"] < 70
+    assert values_of(grey_right)["auc"] > 75
+    assert (
+        values_of(red_right)["auc_rebalanced"]
+        > values_of(grey_right)["auc_rebalanced"]
+    )

@@ -75,7 +75,7 @@ def test_every_field_is_a_flag_with_help_and_its_default(capsys, arch, loss):
     fields = dataclasses.fields(experiment_type(arch, loss))
     for field in fields:
         text = flags[field.name.replace("_", "-")]
-        told = text.split("(type:")[0].strip()
+        told = re.split(r"\((?:type|default):", text)[0].strip()
         assert len(told.split()) >= 2
         assert told.endswith(".")
         assert f"default: {field.default})" in text

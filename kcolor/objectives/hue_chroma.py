@@ -1,0 +1,152 @@
+"""Histograms of hue and chroma."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jsonargparse.typing import NonNegativeFloat, restricted_number_type
+
+from kcolor.late import keras
+from kcolor.objectives import register
+from kcolor.objectives.objective import Objective
+from kcolor.objectives.terms import length
+
+LARGEST = 120.0  # chroma, in ab units
+UNSURE = 0.03  # mean hues shorter than this fade to grey
+Bins = restricted_number_type("Bins", int, (">=", 2))
+
+
+@register("hue_chroma")
+@dataclass(frozen=True)
+class HueChroma(Objective):
+    """Kullback-Leibler divergence from histograms of hue and of chroma.
+
+    Assumes that hue and chroma are independent given the photo. Each true value
+    is split between its two nearest bins. A pixel's hue counts by its chroma,
+    since greys have none. `decode` is the median of the chroma in the mean
+    direction of the hue, faded where the hues cancel each other. `sample` draws
+    both, all pixels of a photo by the same two quantiles.
+
+    Args:
+        histogram_bins: Bins of the hue, and as many of the chroma.
+        hue_weight: Weight of the hue's divergence.
+
+    Example:
+
+    >>> objective = HueChroma()
+    >>> outputs = keras.ops.zeros((1, 4, 4, objective.channels))
+    >>> losses = objective.losses(outputs, keras.ops.zeros((1, 4, 4, 2)))
+    >>> round(float(losses["chroma"]), 3)  # knows nothing: log(32)
+    3.466
+
+    Reference:
+        Larsson, Maire and Shakhnarovich 2016, "Learning Representations for
+        Automatic Colorization", sec. 3.3 and 3.4, with Lab's hue and chroma in
+        the place of their HSL-like ones.
+    """
+
+    also_logged: ClassVar[tuple[str, ...]] = ("hue", "chroma")
+    samples: ClassVar[bool] = True
+
+    histogram_bins: Bins = 32
+    hue_weight: NonNegativeFloat = 5.0
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.histogram_bins
+
+    def losses(self, outputs, ab):
+        """Returns the loss, and the divergence of `hue` and of `chroma`."""
+        hue_logits, chroma_logits = self._logits(outputs)
+        count = self.histogram_bins
+        chroma = length(ab)
+        # Not 0 / 0, whose angle has no gradient and, on some devices, no value.
+        angle = keras.ops.arctan2(ab[..., 1], ab[..., 0] + 1e-6)
+        hue = (angle / (2 * math.pi)) % 1.0 * count
+        of_hue = _divergence(hue_logits, hue, count, is_circle=True)
+        place = chroma / LARGEST * (count - 1)
+        of_chroma = _divergence(chroma_logits, place, count, is_circle=False)
+        share = keras.ops.minimum(chroma / LARGEST, 1.0)
+        weighted = share * of_hue
+        return {
+            "loss": keras.ops.mean(of_chroma + self.hue_weight * weighted),
+            "hue": keras.ops.mean(weighted),
+            "chroma": keras.ops.mean(of_chroma),
+        }
+
+    def decode(self, outputs):
+        hue_logits, chroma_logits = self._logits(outputs)
+        mean = keras.ops.matmul(
+            keras.ops.softmax(hue_logits, axis=-1), self._directions()
+        )
+        sureness = length(mean)[..., None]
+        chroma = self._quantile(chroma_logits, 0.5)
+        fade = keras.ops.minimum(sureness / UNSURE, 1.0)
+        return chroma[..., None] * fade * mean / sureness
+
+    def sample(self, forward, seeds):
+        hue_logits, chroma_logits = self._logits(forward())
+        shape = (forward.shape[0], 1, 1)
+        quantiles = [keras.random.uniform(shape, seed=seeds) for _ in range(2)]
+        shares = keras.ops.softmax(hue_logits, axis=-1)
+        above = keras.ops.cumsum(shares, axis=-1) > quantiles[0][..., None]
+        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
+        hue = keras.ops.take(self._directions(), drawn, axis=0)
+        chroma = self._quantile(chroma_logits, quantiles[1])
+        return chroma[..., None] * hue
+
+    def _logits(self, outputs):
+        outputs = keras.ops.cast(outputs, "float32")
+        return keras.ops.split(outputs, 2, axis=-1)
+
+    def _directions(self):
+        """Returns the direction of each bin's hue, (bins, 2)."""
+        count = self.histogram_bins
+        turns = 2 * math.pi * np.arange(count) / count
+        return np.float32(np.stack([np.cos(turns), np.sin(turns)], -1))
+
+    def _quantile(self, logits, quantile):
+        """Returns the chroma below which that share of the histogram lies."""
+        shares = keras.ops.softmax(logits, axis=-1)
+        below = keras.ops.cumsum(shares, axis=-1)
+        # Linear within a bin, so that it moves when the histogram does.
+        reached = keras.ops.clip(
+            (keras.ops.expand_dims(quantile, -1) - (below - shares)) / shares,
+            0.0,
+            1.0,
+        )
+        place = keras.ops.sum(reached, axis=-1) - 0.5
+        place = keras.ops.maximum(place, 0.0)
+        return place * LARGEST / (self.histogram_bins - 1)
+
+
+def _divergence(logits, place, count: int, is_circle: bool):
+    """Returns KL(truth | prediction) of each pixel, (N, H, W), in nats.
+
+    Args:
+        logits: (N, H, W, count).
+        place: (N, H, W), the true value, in bins.
+        count: How many bins.
+        is_circle: Whether the first bin follows the last.
+    """
+    place = place if is_circle else keras.ops.minimum(place, count - 1.0)
+    lower = keras.ops.floor(place)
+    upper_share = place - lower
+    lower = keras.ops.cast(lower, "int32")
+    upper = lower + 1
+    if is_circle:
+        lower, upper = lower % count, upper % count
+    else:
+        upper = keras.ops.minimum(upper, count - 1)
+    log_shares = keras.ops.log_softmax(logits, axis=-1)
+    divergence = 0.0
+    for indices, share in ((lower, 1 - upper_share), (upper, upper_share)):
+        chosen = keras.ops.take_along_axis(
+            log_shares, indices[..., None], axis=-1
+        )[..., 0]
+        entropy = share * keras.ops.log(keras.ops.maximum(share, 1e-6))
+        divergence = divergence + entropy - share * chosen
+    return divergence

@@ -1,0 +1,126 @@
+"""Mixtures of Gaussians on the ab plane."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from jsonargparse.typing import PositiveFloat, PositiveInt
+
+from kcolor.late import keras
+from kcolor.objectives import register
+from kcolor.objectives.objective import Objective
+from kcolor.objectives.regression import SCALE
+
+# An untrained network's components: how far from grey, and how wide.
+SPREAD = 20.0
+
+
+@register("mdn")
+@dataclass(frozen=True)
+class MixtureDensity(Objective):
+    """Negative log-likelihood of ab under a mixture of Gaussians.
+
+    Assumes that the colours a pixel may have lie in a few clouds whose axes are
+    those of a and b. `decode` is the mixture's mean or its best mode. `sample`
+    draws each pixel's ab from its mixture, all pixels of a photo by the same
+    random numbers: neighbours that agree on the mixture agree on the colour.
+
+    Args:
+        components: How many Gaussians.
+        least_sigma: The narrowest a Gaussian may be, in ab units. With no
+            bound, a pixel that is hit exactly would have an infinite
+            likelihood; 8-bit photos cannot tell less than about 1.
+        answer: What `decode` returns: mean, of the mixture, or mode, the centre
+            of the Gaussian with the highest density.
+
+    Example:
+
+    >>> objective = MixtureDensity(components=1)
+    >>> outputs = keras.ops.zeros((1, 4, 4, objective.channels))
+    >>> losses = objective.losses(outputs, keras.ops.zeros((1, 4, 4, 2)))
+    >>> round(float(losses["nll"]), 2)  # log(2 pi 21^2), one sigma from grey
+    8.35
+
+    Reference:
+        Bishop 1994, "Mixture Density Networks", eq. 22 to 29.
+    """
+
+    also_logged: ClassVar[tuple[str, ...]] = ("nll", "bits")
+    samples: ClassVar[bool] = True
+
+    components: PositiveInt = 8
+    least_sigma: PositiveFloat = 1.0
+    answer: Literal["mean", "mode"] = "mean"
+
+    @property
+    def channels(self) -> int:
+        return 5 * self.components
+
+    def mixture(self, outputs):
+        """Returns the mixture of each pixel.
+
+        Args:
+            outputs: (N, H, W, channels) from the network.
+
+        Returns:
+            The logarithms of the shares, (N, H, W, components), the centres and
+            the sigmas, both (N, H, W, components, 2), in ab units.
+        """
+        outputs = keras.ops.cast(outputs, "float32")
+        shape = (*keras.ops.shape(outputs)[:3], self.components, 5)
+        outputs = keras.ops.reshape(outputs, shape)
+        log_shares = keras.ops.log_softmax(outputs[..., 0], axis=-1)
+        # Apart from each other from the start, or they would stay one.
+        centres = SCALE * outputs[..., 1:3] + self._starts()
+        widths = SPREAD * keras.ops.exp(
+            keras.ops.clip(outputs[..., 3:], -10.0, 3.0)
+        )
+        return log_shares, centres, self.least_sigma + widths
+
+    def _starts(self):
+        turns = [2 * math.pi * k / self.components for k in self._numbers()]
+        return keras.ops.convert_to_tensor(
+            [[SPREAD * math.cos(t), SPREAD * math.sin(t)] for t in turns]
+        )
+
+    def _numbers(self):
+        return range(self.components)
+
+    def log_density(self, outputs, ab):
+        """Returns the logarithm of the density at ab, (N, H, W), in nats."""
+        log_shares, centres, sigmas = self.mixture(outputs)
+        distances = (ab[..., None, :] - centres) / sigmas
+        log_densities = log_shares - keras.ops.sum(
+            keras.ops.square(distances) / 2 + keras.ops.log(sigmas), axis=-1
+        )
+        return keras.ops.logsumexp(log_densities, -1) - math.log(2 * math.pi)
+
+    def losses(self, outputs, ab):
+        """Returns the loss: `nll`, nats a pixel, and the same in `bits`."""
+        nll = -keras.ops.mean(self.log_density(outputs, ab))
+        return {"loss": nll, "nll": nll, "bits": nll / math.log(2)}
+
+    def decode(self, outputs):
+        log_shares, centres, sigmas = self.mixture(outputs)
+        if self.answer == "mean":
+            shares = keras.ops.exp(log_shares)
+            return keras.ops.sum(shares[..., None] * centres, axis=-2)
+        heights = log_shares - keras.ops.sum(keras.ops.log(sigmas), axis=-1)
+        return _choose(centres, keras.ops.argmax(heights, axis=-1))
+
+    def sample(self, forward, seeds):
+        log_shares, centres, sigmas = self.mixture(forward())
+        count = forward.shape[0]
+        quantile = keras.random.uniform((count, 1, 1, 1), seed=seeds)
+        above = keras.ops.cumsum(keras.ops.exp(log_shares), axis=-1) > quantile
+        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
+        noise = keras.random.normal((count, 1, 1, 2), seed=seeds)
+        return _choose(centres, drawn) + noise * _choose(sigmas, drawn)
+
+
+def _choose(values, components):
+    """Returns (N, H, W, 2) of (N, H, W, components, 2)."""
+    indices = components[..., None, None]
+    return keras.ops.take_along_axis(values, indices, axis=-2)[..., 0, :]
