@@ -24,6 +24,9 @@ _XYZ_FROM_RGB = (
 )
 _RGB_FROM_XYZ = np.linalg.inv(_XYZ_FROM_RGB)
 
+# What no a or b of an sRGB colour exceeds: -86.2 to 98.3 and -107.9 to 94.5.
+LARGEST_AB = 110.0
+
 # Both transfer functions are a straight line below a threshold and a power
 # above it.
 _ENCODED_THRESHOLD = 0.04045

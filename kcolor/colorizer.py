@@ -5,13 +5,12 @@ from __future__ import annotations
 import keras
 
 from kcolor import models, objectives
+from kcolor.color import LARGEST_AB
 from kcolor.forward import Forward
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
-from kcolor.resize import resize
+from kcolor.resize import enlarge, shrink
 from kcolor.settings import settings
-
-LARGEST = 128.0  # that an ab gets: no colour has more
 
 
 @keras.saving.register_keras_serializable("kcolor")
@@ -47,8 +46,8 @@ class Colorizer(keras.Model):
         self.architecture = architecture
         self.objective = objective
         self.image_size = image_size
-        self.classes = classes
-        self.network = architecture.label(classes).build(
+        self.classes = classes if architecture.classifies else 0
+        self.network = architecture.label(self.classes).build(
             image_size,
             planes=1 + objective.planes,
             channels=objective.channels,
@@ -66,14 +65,13 @@ class Colorizer(keras.Model):
             training: Whether dropout and batch statistics are those of
                 training.
             network: What to ask in place of the whole network.
-            positions: (N, S), what to ask it for.
+            positions: (N, S, 2), what to ask it for.
         """
         lightness = keras.ops.convert_to_tensor(lightness, "float32")
-        planes = self.pad(lightness) / 50.0 - 1.0
         return Forward(
             network or self.network,
-            planes,
-            self.architecture.stride,
+            self.architecture,
+            lightness / 50.0 - 1.0,
             training,
             positions,
         )
@@ -91,20 +89,8 @@ class Colorizer(keras.Model):
             seed: An integer, a `keras.random.SeedGenerator`, or None for a
                 fresh draw at each call.
         """
-        if seed is None:
-            seed = keras.random.SeedGenerator()
         forward = self.forward(lightness)
         return self._full(self.objective.sample(forward, seed), lightness)
-
-    def pad(self, pixels):
-        """Repeats the last row and column until the network takes the size.
-
-        Args:
-            pixels: (N, H, W, any).
-        """
-        for axis in (1, 2):
-            pixels = _repeat_edge(pixels, self.architecture.multiple, axis)
-        return pixels
 
     def to_grid(self, ab):
         """Returns ab on the grid of the network's outputs, by its means.
@@ -112,18 +98,13 @@ class Colorizer(keras.Model):
         Args:
             ab: (N, H, W, 2), in ab units.
         """
-        stride = self.architecture.stride
-        ab = self.pad(ab)
-        return ab if stride == 1 else keras.ops.average_pool(ab, stride)
+        return shrink(ab, self.architecture.stride)
 
     def _full(self, ab, lightness):
         """Returns ab of the network's grid at the size of the photos."""
         height, width = keras.ops.shape(lightness)[1:3]
-        stride = self.architecture.stride
-        if stride > 1:
-            rows, columns = keras.ops.shape(ab)[1:3]
-            ab = resize(ab, rows * stride, columns * stride)
-        return keras.ops.clip(ab[:, :height, :width], -LARGEST, LARGEST)
+        ab = enlarge(ab, self.architecture.stride)[:, :height, :width]
+        return keras.ops.clip(ab, -LARGEST_AB, LARGEST_AB)
 
     def build(self, input_shape):
         self.built = True
@@ -149,15 +130,6 @@ class Colorizer(keras.Model):
             objectives.get(objective.pop("name"))(**objective).restore(state),
             **config,
         )
-
-
-def _repeat_edge(pixels, multiple: int, axis: int):
-    size = keras.ops.shape(pixels)[axis]
-    if multiple == 1 or (isinstance(size, int) and size % multiple == 0):
-        return pixels
-    padded = -(-size // multiple) * multiple
-    lines = keras.ops.minimum(keras.ops.arange(padded), size - 1)
-    return keras.ops.take(pixels, lines, axis=axis)
 
 
 def _settings_of(part: Architecture | Objective) -> dict:

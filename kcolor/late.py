@@ -1,4 +1,4 @@
-"""Keras, imported when it is first used.
+"""Keras and TensorFlow, imported when they are first used.
 
 Settings of architectures and objectives become flags of the commands, so their
 files are read for `--help`, which must not wait for TensorFlow to load.
@@ -16,3 +16,4 @@ class _Late:
 
 
 keras = _Late("keras")
+tf = _Late("tensorflow")

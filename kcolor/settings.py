@@ -8,6 +8,8 @@ from jsonargparse.typing import restricted_number_type
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 # Above 0, and no infinity.
 Rate = restricted_number_type("Rate", float, [(">", 0), ("<", float("inf"))])
+# A factor on numbers of filters: no machine holds four times a paper's network.
+Width = restricted_number_type("Width", float, [(">", 0), ("<=", 4)])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
 

@@ -116,11 +116,14 @@ def resolve(experiment: Experiment) -> Experiment:
     monitor = experiment.monitor
     if monitor == "auto":
         monitor = experiment.objective.monitor
+    ema = experiment.ema
+    if ema == "auto":
+        ema = experiment.objective.ema
     known = [*experiment.objective.logged, *METRICS]
     if monitor not in known:
         raise unknown("metric to monitor", monitor, known)
     return dataclasses.replace(
-        experiment, precision=precision, jit=jit, monitor=monitor
+        experiment, precision=precision, jit=jit, monitor=monitor, ema=ema
     )
 
 
@@ -376,7 +379,8 @@ def _optimizer(
         "learning_rate": rate,
         "global_clipnorm": experiment.clip_norm or None,
         "use_ema": bool(experiment.ema),
-        "ema_momentum": experiment.ema or None,
+        # So that a short training's average does not hold its beginning.
+        "ema_momentum": min(experiment.ema, 1 - 1 / (1 + total_steps / 10)),
     }
     if experiment.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(
@@ -474,7 +478,7 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     measured = evaluate.measure(targets, data.test.pixels, weights)
     with whole(run.samples) as path:
         pictures.save_grid(path, _samples(predict, data.test.pixels))
-    if colorizer.objective.samples:
+    if colorizer.objective.can_sample:
         with whole(run.draws) as path:
             rows = _draws(colorizer, data.test.pixels)
             pictures.save_grid(

@@ -1,6 +1,6 @@
 """Layers that several architectures share.
 
-The two that call TensorFlow do what a Keras layer does, measurably faster.
+Those that call TensorFlow do what Keras does, faster or where Keras cannot.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ def outputs(x):
 
 
 def conv(x, filters: int, name: str, kernel: int = 3, **options):
-    """Returns a padded convolution with ReLU."""
+    """Returns a convolution with ReLU, padded alike on all sides."""
+    if kernel == 3 and options.get("strides", 1) == 2:
+        # "same" would pad below and to the right alone, and shift the features.
+        x = keras.layers.ZeroPadding2D(1, name=f"pad_{name}")(x)
+        padding = "valid"
+    else:
+        padding = "same"
     return keras.layers.Conv2D(
         filters,
         kernel,
-        padding="same",
+        padding=padding,
         activation="relu",
         kernel_initializer="he_normal",
         name=name,
@@ -32,20 +38,33 @@ def norm(x, name: str):
     return BatchNormalization(name=name)(x)
 
 
+def enlarge(x, name: str):
+    """Returns features of twice the size, each pixel a square of 2x2.
+
+    As `keras.layers.UpSampling2D`, which loses the number of channels where a
+    model of open size is exported.
+    """
+    x = keras.layers.Concatenate(name=f"{name}_copies")([x] * 4)
+    return DepthToSpace(name=name)(x)
+
+
 @keras.saving.register_keras_serializable("kcolor")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer for 4-D features, by TensorFlow's fused operation.
 
     Under mixed bfloat16 on a processor Keras computes the statistics in several
     passes; the fused operation in one. The momentum is 0.9: Keras' own 0.99
-    needs more steps than a short training has.
+    needs more steps than a short training has. The other settings are Keras'
+    defaults.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        training = bool(training) and self.trainable
+        if not self.trainable:
+            return super().call(inputs, training, mask)
+        training = bool(training)
         normalised, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             tf.cast(self.gamma, tf.float32),

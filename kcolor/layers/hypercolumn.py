@@ -3,102 +3,106 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from kcolor.resize import resize
 
 
 @keras.saving.register_keras_serializable("kcolor")
 class Hypercolumn(keras.layers.Layer):
-    """Adds maps of several sizes, by bilinear interpolation, then the ReLU.
-
-    Args:
-        stride: Pixels of the first and largest map, along each side, to one of
-            the output.
+    """Adds maps at the size of the first, by bilinear interpolation, then ReLU.
 
     Example:
 
     >>> fine, coarse = (keras.ops.ones((1, side, side, 3)) for side in (8, 2))
-    >>> layer = Hypercolumn(stride=2)
-    >>> layer([fine, coarse]).shape
-    TensorShape([1, 4, 4, 3])
-    >>> layer([fine, coarse], keras.ops.array([[0, 15]])).shape
-    TensorShape([1, 2, 1, 3])
+    >>> Hypercolumn()([fine, coarse]).shape
+    TensorShape([1, 8, 8, 3])
     """
 
-    def __init__(self, stride: int, **kwargs):
-        super().__init__(**kwargs)
-        self.stride = stride
-        self.bias = None
-
-    def build(self, maps_shape, positions_shape=None):
+    def build(self, maps_shape):
         self.bias = self.add_weight(
             (maps_shape[0][-1],), initializer="zeros", name="bias"
         )
 
-    def call(self, maps, positions=None):
-        """Returns (N, H / stride, W / stride, C), or (N, S, 1, C) at positions.
+    def call(self, maps):
+        """Returns (N, H, W, C).
 
         Args:
-            maps: Each (N, any height, any width, C), the first the largest.
-            positions: int (N, S), pixels of the output, counted row by row.
+            maps: Each (N, any height, any width, C), the first (N, H, W, C).
         """
-        height, width = (
-            n // self.stride for n in keras.ops.shape(maps[0])[1:3]
-        )
-        if positions is None:
-            parts = (resize(part, height, width) for part in maps)
-        else:
-            parts = (
-                _at(part, positions, height, width)[:, :, None] for part in maps
+        height, width = keras.ops.shape(maps[0])[1:3]
+        total = maps[0] + sum(resize(m, height, width) for m in maps[1:])
+        return keras.ops.relu(total + self.bias)
+
+    def compute_output_shape(self, maps_shape):
+        return maps_shape[0]
+
+
+@keras.saving.register_keras_serializable("kcolor")
+class At(keras.layers.Layer):
+    """Interpolates features at some pixels of a larger map.
+
+    Its twin resizes the features to the map's size and takes the pixels there.
+
+    Example:
+
+    >>> features, larger = keras.ops.ones((1, 2, 2, 3)), keras.ops.ones(
+    ...     (1, 8, 8, 1)
+    ... )
+    >>> At()(features, larger, keras.ops.array([[[0, 0], [7, 7]]])).shape
+    TensorShape([1, 2, 1, 3])
+    """
+
+    def call(self, features, larger, positions):
+        """Returns (N, S, 1, C).
+
+        Args:
+            features: (N, h, w, C).
+            larger: (N, H, W, any).
+            positions: int (N, S, 2), rows and columns of the larger map.
+        """
+        count, rows, columns, channels = keras.ops.shape(features)
+        flat = keras.ops.reshape(features, (count, rows * columns, channels))
+        ends = [
+            _ends(positions[..., axis], size, resized)
+            for axis, (size, resized) in enumerate(
+                zip(
+                    (rows, columns),
+                    keras.ops.shape(larger)[1:3],
+                    strict=True,
+                )
             )
-        return keras.ops.relu(sum(parts) + self.bias)
+        ]
+        total = 0.0
+        for row, row_share in ends[0]:
+            for column, column_share in ends[1]:
+                chosen = tf.gather(flat, row * columns + column, batch_dims=1)
+                share = keras.ops.cast(row_share * column_share, chosen.dtype)
+                total = total + share[..., None] * chosen
+        return total[:, :, None]
 
-    def compute_output_shape(self, maps_shape, positions_shape=None):
-        count, height, width, channels = maps_shape[0]
-        if positions_shape is not None:
-            return (count, positions_shape[1], 1, channels)
-        sides = [side and side // self.stride for side in (height, width)]
-        return (count, *sides, channels)
-
-    def get_config(self):
-        return {**super().get_config(), "stride": self.stride}
+    def compute_output_shape(
+        self, features_shape, larger_shape, positions_shape
+    ):
+        return (features_shape[0], positions_shape[1], 1, features_shape[-1])
 
 
-def _at(features, positions, height: int, width: int):
-    """Returns what resizing features to (height, width) has at positions.
+def _ends(place, size: int, resized: int):
+    """Returns the two pixels on either side of a place, with their shares.
 
     Args:
-        features: (N, h, w, C).
-        positions: int (N, S), pixels of the resized map, row by row.
-        height: Of the resized map.
-        width: Of the resized map.
-
-    Returns:
-        (N, S, C).
+        place: int, any shape, a pixel of the resized line.
+        size: Of the line.
+        resized: Size that the line is resized to.
     """
-    count, rows, columns, channels = keras.ops.shape(features)
-    flat = keras.ops.reshape(features, (count, rows * columns, channels))
-    sides = (
-        (positions // width, rows, height),
-        (positions % width, columns, width),
-    )
-    ends = []
-    for place, size, resized in sides:
-        # Pixels have their values at their centres.
-        place = (keras.ops.cast(place, "float32") + 0.5) * (
-            size / resized
-        ) - 0.5
-        place = keras.ops.clip(place, 0.0, size - 1.0)
-        first = keras.ops.floor(place)
-        share = place - first
-        first = keras.ops.cast(first, "int32")
-        second = keras.ops.minimum(first + 1, size - 1)
-        ends.append(((first, 1 - share), (second, share)))
-    total = 0.0
-    for row, row_share in ends[0]:
-        for column, column_share in ends[1]:
-            indices = (row * columns + column)[..., None]
-            share = keras.ops.cast(row_share * column_share, features.dtype)
-            chosen = keras.ops.take_along_axis(flat, indices, axis=1)
-            total = total + share[..., None] * chosen
-    return total
+    size, resized = (keras.ops.cast(n, "float32") for n in (size, resized))
+    # Pixels have their values at their centres.
+    place = (keras.ops.cast(place, "float32") + 0.5) * (size / resized) - 0.5
+    place = keras.ops.clip(place, 0.0, size - 1)
+    first = keras.ops.floor(place)
+    second = keras.ops.minimum(first + 1, size - 1)
+    share = place - first
+    return [
+        (keras.ops.cast(first, "int32"), 1 - share),
+        (keras.ops.cast(second, "int32"), share),
+    ]

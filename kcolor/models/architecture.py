@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from kcolor.errors import UserError
+
 if TYPE_CHECKING:
     import keras
 
@@ -29,9 +31,14 @@ class Architecture:
     def multiple(self) -> int:
         """What the network's input is a multiple of, in height and width.
 
-        Photos of other sizes are padded to it by whoever calls the network.
+        Photos of other sizes are padded to it before the network sees them.
         """
         return self.stride
+
+    @property
+    def least(self) -> int:
+        """The least height and width of the network's input."""
+        return 1
 
     def label(self, classes: int) -> Architecture:
         """Returns this architecture for photos of so many labelled classes."""
@@ -70,7 +77,26 @@ class Architecture:
 
         Returns:
             A model of (planes, positions) to (N, S, 1, channels), where
-            positions, int32 (N, S), count the output's pixels row by row. None
-            for networks that train on all pixels.
+            positions, int32 (N, S, 2), are rows and columns of the output.
+            None for networks that train on all pixels.
         """
         return None
+
+
+def scaled(filters: int, width: float) -> int:
+    """Returns a paper's number of filters at a factor, at least 1."""
+    return max(1, round(width * filters))
+
+
+def check_depth(architecture: Architecture, image_size: int) -> None:
+    """Refuses photos smaller than the squares that become one pixel.
+
+    Raises:
+        UserError: The photos are too small for the architecture's depth.
+    """
+    if image_size < architecture.multiple:
+        raise UserError(
+            f"{architecture.name} of depth {architecture.depth} cannot take "
+            f"photos of {image_size} pixels: --image-size must be at least "
+            f"{architecture.multiple}, or --depth less"
+        )

@@ -48,6 +48,10 @@ class CNN(Architecture):
     head: Literal["auto", "dense", "conv"] = "auto"
     dropout: Share = 0.0
 
+    @property
+    def least(self) -> int:
+        return SHRINKAGE // 2 + 1  # to reflect
+
     def check(self, image_size: int, channels: int) -> None:
         dense = self._is_dense(channels)
         if dense and channels > 2:
@@ -55,7 +59,7 @@ class CNN(Architecture):
                 f"the dense head of cnn gives 2 channels, this loss asks for "
                 f"{channels}: use --head conv"
             )
-        smallest = SHRINKAGE + 1 if dense else SHRINKAGE // 2 + 1
+        smallest = SHRINKAGE + 1 if dense else self.least
         if image_size < smallest:
             raise UserError(
                 f"cnn cannot take photos of {image_size} pixels: "
@@ -63,6 +67,8 @@ class CNN(Architecture):
             )
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
+        from kcolor import layers
+
         self.check(image_size, channels)
         dense = self._is_dense(channels)
 
@@ -77,11 +83,7 @@ class CNN(Architecture):
             x = keras.layers.Conv2D(
                 filters, KERNEL, activation="relu", name=f"conv{block}"
             )(x)
-            # Momentum and epsilon of the poster's framework. Keras' momentum of
-            # 0.99 needs more steps than an epoch of 10,000 photos has.
-            x = keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-5, name=f"norm{block}"
-            )(x)
+            x = layers.norm(x, f"norm{block}")
             if self.dropout:
                 x = keras.layers.Dropout(self.dropout, name=f"dropout{block}")(
                     x
@@ -97,10 +99,7 @@ class CNN(Architecture):
             x = keras.layers.Reshape((side, side, channels), name="pixels")(x)
         else:
             x = keras.layers.Conv2D(channels, 1, name="head")(x)
-        outputs = keras.layers.Activation(
-            "linear", dtype="float32", name="outputs"
-        )(x)
-        return keras.Model(inputs, outputs, name=self.name)
+        return keras.Model(inputs, layers.outputs(x), name=self.name)
 
     def _is_dense(self, channels: int) -> bool:
         return self.head == "dense" or (self.head == "auto" and channels == 2)

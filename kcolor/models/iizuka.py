@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
-from kcolor.settings import Rate
+from kcolor.models.architecture import Architecture, scaled
+from kcolor.settings import Width
 
 # Filters and stride of each convolution.
 LOW = ((64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1))
@@ -25,9 +25,10 @@ class Iizuka(Architecture):
     Low-level features, from them mid-level ones and global ones, a fusion
     layer, and a colorization network that ends at half the size. Where the
     photos have classes, a branch of the global features learns them, too; its
-    loss has the weight 1/300. Any image size: the global branch sees the
-    low-level features at the size they had in training, where the paper shrinks
-    the photo.
+    loss has the weight 1/300, beside errors of ab scaled to 0..1. Any image
+    size. Unlike in the paper, outputs are not squashed by a sigmoid, and the
+    global branch sees the low-level features at the size they had in training,
+    where the paper shrinks the photo.
 
     Args:
         width: Factor on the number of filters: 1 is the paper's network.
@@ -35,8 +36,8 @@ class Iizuka(Architecture):
     Example:
 
     >>> network = Iizuka(width=0.125).label(10).build(64, 1, channels=2)
-    >>> network.output_shape
-    {'pixels': (None, None, None, 2), 'classes': (None, 10)}
+    >>> network.output["pixels"].shape, network.output["classes"].shape
+    ((None, None, None, 2), (None, 10))
 
     Reference:
         Iizuka, Simo-Serra and Ishikawa 2016, "Let there be Color!", sec. 3 and
@@ -45,7 +46,7 @@ class Iizuka(Architecture):
 
     classifies: ClassVar[bool] = True
 
-    width: Rate = 0.25
+    width: Width = 0.25
     # Told by `label`: no setting.
     classes: int = dataclasses.field(default=0, metadata={"setting": False})
 
@@ -66,7 +67,10 @@ class Iizuka(Architecture):
         def convolve(x, parts, name):
             for number, (filters, stride) in enumerate(parts, 1):
                 x = layers.conv(
-                    x, self._scaled(filters), f"{name}{number}", strides=stride
+                    x,
+                    scaled(filters, self.width),
+                    f"{name}{number}",
+                    strides=stride,
                 )
                 x = layers.norm(x, f"{name}{number}_norm")
             return x
@@ -85,7 +89,7 @@ class Iizuka(Architecture):
         # === Fusion ===
         # The convolution of features joined with what is the same everywhere
         # is the sum of the two's own.
-        filters = self._scaled(256)
+        filters = scaled(256, self.width)
         middle = convolve(low, MIDDLE, "middle")
         x = keras.layers.Conv2D(filters, 1, name="fusion_middle")(middle)
         whole = keras.layers.Dense(
@@ -96,9 +100,9 @@ class Iizuka(Architecture):
 
         # === Colorization ===
         x = convolve(x, ((128, 1),), "color1_")
-        x = keras.layers.UpSampling2D(2, name="enlarge1")(x)
+        x = layers.enlarge(x, "enlarge1")
         x = convolve(x, ((64, 1), (64, 1)), "color2_")
-        x = keras.layers.UpSampling2D(2, name="enlarge2")(x)
+        x = layers.enlarge(x, "enlarge2")
         x = convolve(x, ((32, 1),), "color3_")
         x = keras.layers.Conv2D(channels, 3, padding="same", name="head")(x)
         pixels = layers.outputs(x)
@@ -114,11 +118,8 @@ class Iizuka(Architecture):
 
     def _dense(self, x, units: int, name: str):
         return keras.layers.Dense(
-            self._scaled(units),
+            scaled(units, self.width),
             activation="relu",
             kernel_initializer="he_normal",
             name=name,
         )(x)
-
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(self.width * filters))

@@ -8,13 +8,16 @@ from jsonargparse.typing import PositiveInt
 
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
-from kcolor.settings import Rate
+from kcolor.models.architecture import Architecture, scaled
+from kcolor.settings import Width
 
 # Filters and convolutions of each block of VGG-16; each closes with pooling.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 # What were its dense layers: filters and kernel.
 DENSE = ((4096, 7), (4096, 1))
+# Depths of at least a quarter of the photo's size, which have more pixels than
+# are sampled: there, samples are taken before the hidden layer.
+FINE = 1 + sum(count for _, count in BLOCKS[:3])
 
 
 @register("larsson")
@@ -44,7 +47,7 @@ class Larsson(Architecture):
         Automatic Colorization", sec. 3.1 and 3.2.
     """
 
-    width: Rate = 0.25
+    width: Width = 0.25
     hidden: PositiveInt = 256
 
     @property
@@ -60,45 +63,56 @@ class Larsson(Architecture):
         from kcolor.layers.hypercolumn import Hypercolumn
 
         inputs = keras.Input((None, None, planes), name="planes")
-        depths, x = [inputs], inputs
+        # Features that are larger than the output, by their means.
+        depths, x = [_halved(inputs, "half0")], inputs
         for block, (filters, count) in enumerate(BLOCKS, 1):
             for number in range(1, count + 1):
                 name = f"conv{block}_{number}"
-                x = norm(conv(x, self._scaled(filters), name), f"{name}_norm")
-                depths.append(x)
+                x = conv(x, scaled(filters, self.width), name)
+                x = norm(x, f"{name}_norm")
+                depths.append(x if block > 1 else _halved(x, f"half{number}"))
             x = keras.layers.MaxPooling2D(2, name=f"pool{block}")(x)
         for number, (filters, kernel) in enumerate(DENSE, len(BLOCKS) + 1):
             name = f"conv{number}"
-            x = conv(x, self._scaled(filters), name, kernel=kernel)
+            x = conv(x, scaled(filters, self.width), name, kernel=kernel)
             x = norm(x, f"{name}_norm")
             depths.append(x)
-        # The sum of all is to be as large as one would be.
-        calm = keras.initializers.VarianceScaling(1 / len(depths))
         parts = [
             keras.layers.Conv2D(
                 self.hidden,
                 1,
                 use_bias=False,
-                kernel_initializer=calm,
-                name=f"part{n}",
+                # The sum of all is to be as large as one would be.
+                kernel_initializer=keras.initializers.VarianceScaling(
+                    1 / len(depths)
+                ),
+                name=f"part{number}",
             )(depth)
-            for n, depth in enumerate(depths)
+            for number, depth in enumerate(depths)
         ]
-        x = Hypercolumn(self.stride, name="hypercolumn")(parts)
+        x = Hypercolumn(name="hypercolumn")(parts)
         x = keras.layers.Dense(channels, name="head")(x)
         return keras.Model(inputs, outputs(x), name=self.name)
 
     def sampled(self, network: keras.Model) -> keras.Model:
-        positions = keras.Input((None,), dtype="int32", name="positions")
+        from kcolor.layers.hypercolumn import At
+
+        positions = keras.Input((None, 2), dtype="int32", name="positions")
         hypercolumn = network.get_layer("hypercolumn")
-        parts = [
-            network.get_layer(layer.name).output
-            for layer in network.layers
-            if layer.name.startswith("part")
-        ]
-        x = hypercolumn(parts, positions)
+        first = hypercolumn.input[0]
+        parts = []
+        for number, part in enumerate(hypercolumn.input):
+            layer = network.get_layer(f"part{number}")
+            at = At(name=f"at{number}")
+            if number < FINE:
+                part = layer(at(layer.input, first, positions))
+            else:
+                part = at(part, first, positions)
+            parts.append(part)
+        x = hypercolumn(parts)
         x = network.get_layer("outputs")(network.get_layer("head")(x))
         return keras.Model([network.input, positions], x, name="sampled")
 
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(self.width * filters))
+
+def _halved(x, name: str):
+    return keras.layers.AveragePooling2D(2, name=name)(x)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from jsonargparse.typing import PositiveInt
 
-from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
+from kcolor.models.architecture import Architecture, check_depth
 from kcolor.settings import Share
 
 WIDEST = 8  # times the first level
@@ -23,10 +22,12 @@ class Pix2Pix(Architecture):
 
     Leaky ReLU on the way down, ReLU on the way up, batch normalisation but for
     the first and the innermost level, dropout at the decoder's three smallest
-    levels. Any image size.
+    levels. Unlike in the paper, outputs are not squashed by a tangent, and
+    dropout and batch statistics are those of training in training alone. Any
+    image size.
 
     Args:
-        width: Filters of the first level: 64 is the paper's network.
+        filters: Of the first level: 64 is the paper's network.
         depth: Levels, each half as large: 8 is the paper's network, for 256
             pixels, 6 takes 64 pixels down to one.
         dropout: Share of the features dropped where there is dropout: 0.5 in
@@ -34,7 +35,7 @@ class Pix2Pix(Architecture):
 
     Example:
 
-    >>> network = Pix2Pix(width=8, depth=4).build(64, planes=1, channels=2)
+    >>> network = Pix2Pix(filters=8, depth=4).build(64, planes=1, channels=2)
     >>> network.output_shape
     (None, None, None, 2)
 
@@ -43,7 +44,7 @@ class Pix2Pix(Architecture):
         Conditional Adversarial Networks", sec. 6.1.1.
     """
 
-    width: PositiveInt = 32
+    filters: PositiveInt = 32
     depth: PositiveInt = 6
     dropout: Share = 0.5
 
@@ -52,12 +53,7 @@ class Pix2Pix(Architecture):
         return 2**self.depth
 
     def check(self, image_size: int, channels: int) -> None:
-        if image_size < 2**self.depth:
-            raise UserError(
-                f"pix2pix of depth {self.depth} cannot take photos of "
-                f"{image_size} pixels: --image-size must be at least "
-                f"{2**self.depth}, or --depth less"
-            )
+        check_depth(self, image_size)
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
         from kcolor import layers
@@ -90,7 +86,7 @@ class Pix2Pix(Architecture):
         return keras.Model(inputs, layers.outputs(x), name=self.name)
 
     def _filters(self, level: int) -> int:
-        return self.width * min(2**level, WIDEST)
+        return self.filters * min(2**level, WIDEST)
 
 
 def _sized(kind: type, filters: int, name: str):

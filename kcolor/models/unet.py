@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from jsonargparse.typing import PositiveInt
 
+from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
+from kcolor.models.architecture import Architecture, check_depth
 from kcolor.settings import Share
 
 WIDEST = 8  # times the first level
 HEADS = 4  # of the attention
+MOST_TOKENS = 1024  # whose attention to each other fits in memory
 
 
 @register("unet")
@@ -26,7 +28,7 @@ class UNet(Architecture):
     down and on the way up. Any image size.
 
     Args:
-        width: Filters of the first level; each next one has twice as many, up
+        filters: Of the first level; each next one has twice as many, up
             to eight times.
         depth: Levels below the first, each half as large.
         attention: Whether the smallest grid attends to itself, by four heads.
@@ -34,7 +36,7 @@ class UNet(Architecture):
 
     Example:
 
-    >>> network = UNet(width=8, depth=2).build(64, planes=1, channels=2)
+    >>> network = UNet(filters=8, depth=2).build(64, planes=1, channels=2)
     >>> network.output_shape
     (None, None, None, 2)
 
@@ -45,7 +47,7 @@ class UNet(Architecture):
         All You Need", sec. 3.2.
     """
 
-    width: PositiveInt = 32
+    filters: PositiveInt = 32
     depth: PositiveInt = 4
     attention: bool = False
     dropout: Share = 0.0
@@ -57,6 +59,16 @@ class UNet(Architecture):
     @property
     def multiple(self) -> int:
         return 2 ** (self.depth + 1)
+
+    def check(self, image_size: int, channels: int) -> None:
+        check_depth(self, image_size)
+        tokens = (image_size // self.multiple) ** 2
+        if self.attention and tokens > MOST_TOKENS:
+            raise UserError(
+                f"the attention of unet cannot take photos of {image_size} "
+                f"pixels at depth {self.depth}: --depth more, or --attention "
+                "false"
+            )
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
         from kcolor import layers
@@ -71,7 +83,7 @@ class UNet(Architecture):
             x = _block(x, f"down{level}")
             skips.append(x)
             filters = self._filters(level + 1)
-            x = layers.conv(x, filters, f"shrink{level}", strides=2)
+            x = layers.conv(x, filters, f"shrink{level}", kernel=2, strides=2)
 
         # === The Smallest Grid ===
         x = _block(x, "middle1")
@@ -93,7 +105,7 @@ class UNet(Architecture):
         return keras.Model(inputs, layers.outputs(x), name=self.name)
 
     def _filters(self, level: int) -> int:
-        return self.width * min(2**level, WIDEST)
+        return self.filters * min(2**level, WIDEST)
 
 
 def _block(x, name: str):

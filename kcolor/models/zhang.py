@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
-from kcolor.settings import Rate
+from kcolor.models.architecture import Architecture, scaled
+from kcolor.settings import Width
 
 # Filters, convolutions, stride of the last one, dilation of each block.
 BLOCKS = (
@@ -44,7 +44,7 @@ class Zhang(Architecture):
         table 4 of its appendix, and the released prototxt.
     """
 
-    width: Rate = 0.25
+    width: Width = 0.25
 
     @property
     def stride(self) -> int:
@@ -63,7 +63,7 @@ class Zhang(Architecture):
             for number in range(1, count + 1):
                 x = conv(
                     x,
-                    self._scaled(filters),
+                    scaled(filters, self.width),
                     f"conv{block}_{number}",
                     strides=stride if number == count else 1,
                     dilation_rate=dilation,
@@ -71,7 +71,7 @@ class Zhang(Architecture):
             x = norm(x, f"norm{block}")
         filters, count = LAST
         x = keras.layers.Conv2DTranspose(
-            self._scaled(filters),
+            scaled(filters, self.width),
             4,
             strides=2,
             padding="same",
@@ -80,9 +80,6 @@ class Zhang(Architecture):
             name="conv8_1",
         )(x)
         for number in range(2, count + 1):
-            x = conv(x, self._scaled(filters), f"conv8_{number}")
+            x = conv(x, scaled(filters, self.width), f"conv8_{number}")
         x = keras.layers.Conv2D(channels, 1, name="head")(x)
         return keras.Model(inputs, outputs(x), name=self.name)
-
-    def _scaled(self, filters: int) -> int:
-        return max(1, round(self.width * filters))

@@ -11,8 +11,10 @@ import numpy as np
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
 
 from kcolor.color import gamut_bins
+from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.objectives import register
+from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
 
 NEIGHBOURS = 5
@@ -30,11 +32,11 @@ class CrossEntropy(Objective):
     may both be likely and brown not. Each true ab is spread over its five
     nearest bins by a Gaussian. Rare colours weigh more: a pixel whose nearest
     bin has the share p of all training pixels weighs
-    1 / (rebalance p + (1 - rebalance) / Q), scaled so that a training pixel
-    weighs 1 on average. `decode` is the annealed mean: the mean of the bins
-    under the softmax sharpened by `temperature`. `sample` draws each pixel's
-    bin from the softmax, all pixels of a photo by one quantile, the bins in the
-    order of their hue.
+    1 / (rebalance p + (1 - rebalance) / Q), scaled to 1 in the mean of the
+    smoothed prior. `decode` is the annealed mean: the mean of the bins under
+    the softmax sharpened by `temperature`. `sample` draws bins with the weights
+    taken back, first by a, then by b given a, all pixels of a photo by the same
+    two quantiles.
 
     Args:
         bins: 313, the bins of the paper, or 261, those that 8-bit colours
@@ -61,7 +63,7 @@ class CrossEntropy(Objective):
     """
 
     also_logged: ClassVar[tuple[str, ...]] = ("cross_entropy", "nll")
-    samples: ClassVar[bool] = True
+    can_sample: ClassVar[bool] = True
 
     bins: Literal[313, 261] = 313
     rebalance: ClosedUnitInterval = 0.5
@@ -72,6 +74,12 @@ class CrossEntropy(Objective):
     prior: tuple[float, ...] | None = dataclasses.field(
         default=None, repr=False, metadata={"setting": False}
     )
+
+    def __post_init__(self):
+        if not self.temperature and self.term_weights:
+            raise UserError(
+                "--temperature 0 gives added terms no gradient: set it above 0"
+            )
 
     @property
     def channels(self) -> int:
@@ -123,21 +131,33 @@ class CrossEntropy(Objective):
     def losses(self, outputs, ab):
         """Returns the loss, and two figures without weights, in nats a pixel.
 
-        `cross_entropy` is that of the bins. `nll` is that of the ab plane, each
-        bin spread evenly over its square, as densities are compared by.
+        `cross_entropy` is that of the softmax and the labels, `nll` that of the
+        density on the ab plane, as `mdn` has one.
         """
-        indices, entropies = self._cross_entropies(outputs, ab)
-        weights = keras.ops.take(self.class_weights(), indices[..., 0])
+        nearest, entropies = self._cross_entropies(outputs, ab)
+        weights = keras.ops.take(self.class_weights(), nearest)
         if self.focal:
             # Not the power of 0, whose gradient is no number.
             doubt = keras.ops.maximum(1 - keras.ops.exp(-entropies), 1e-6)
             weights = weights * doubt**self.focal
-        cross_entropy = keras.ops.mean(entropies)
         return {
             "loss": keras.ops.mean(weights * entropies),
-            "cross_entropy": cross_entropy,
-            "nll": cross_entropy + np.log(BIN_AREA),
+            "cross_entropy": keras.ops.mean(entropies),
+            "nll": -keras.ops.mean(self.log_density(outputs, ab)),
         }
+
+    def log_density(self, outputs, ab):
+        """Returns the logarithm of the density at ab, (N, H, W), in nats.
+
+        That of the softmax with the weights taken back, each bin spread evenly
+        over its square.
+        """
+        log_shares = keras.ops.log_softmax(self._own_logits(outputs), axis=-1)
+        nearest = keras.ops.take(
+            soft_encoding(self.bins)[0][:, :1], _cells(ab), axis=0
+        )
+        chosen = keras.ops.take_along_axis(log_shares, nearest, axis=-1)
+        return chosen[..., 0] - np.log(BIN_AREA)
 
     def decode(self, outputs):
         logits = self._logits(outputs)
@@ -152,15 +172,18 @@ class CrossEntropy(Objective):
         return keras.ops.matmul(shares, centres)
 
     def sample(self, forward, seeds):
-        logits = self._logits(forward())
-        centres = gamut_bins(self.bins)
-        by_hue = np.argsort(np.arctan2(centres[:, 1], centres[:, 0]))
-        shares = keras.ops.softmax(keras.ops.take(logits, by_hue, axis=-1))
-        # Independent pixels would be a speckle that no photo has.
-        quantile = keras.random.uniform((forward.shape[0], 1, 1, 1), seed=seeds)
-        above = keras.ops.cumsum(shares, axis=-1) > quantile
-        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
-        return keras.ops.take(np.float32(centres[by_hue]), drawn, axis=0)
+        shares = keras.ops.softmax(self._own_logits(forward()))
+        quantiles = keras.random.uniform(
+            (forward.shape[0], 1, 1, 2), seed=seeds
+        )
+        # Bins of one a are a row. The quantile of all bins in any one order
+        # would jump across the plane where neighbours differ little.
+        bins = gamut_bins(self.bins)
+        rows = np.float32(bins[:, :1] == np.unique(bins[:, 0]))
+        row = at_quantile(keras.ops.matmul(shares, rows), quantiles[..., 0])
+        in_row = keras.ops.take(np.ascontiguousarray(rows.T), row, axis=0)
+        drawn = at_quantile(shares * in_row, quantiles[..., 1])
+        return keras.ops.take(bins, drawn, axis=0)
 
     def _logits(self, outputs):
         """Returns the outputs as logits, counted from the best constant ones.
@@ -173,16 +196,21 @@ class CrossEntropy(Objective):
             return logits
         return logits + np.log(self.class_weights() * self.prior)
 
+    def _own_logits(self, outputs):
+        """Returns logits of the colours' own shares, not the weighted ones."""
+        logits = self._logits(outputs)
+        if self.prior is None:
+            return logits
+        return logits - np.log(self.class_weights())
+
     def _cross_entropies(self, outputs, ab):
-        """Returns each pixel's bins (..., 5) and cross entropy (...).
+        """Returns each pixel's nearest bin and cross entropy, both (...).
 
         A dense target would be gigabytes: since its five weights sum to 1,
         -sum w log softmax(z) = logsumexp(z) - sum w z needs only five logits.
         """
         logits = self._logits(outputs)
-        cell = keras.ops.cast(keras.ops.round(ab), "int32") + 128
-        cell = keras.ops.clip(cell, 0, 255)
-        cell = 256 * cell[..., 0] + cell[..., 1]
+        cell = _cells(ab)
         table, shares = soft_encoding(self.bins)
         indices = keras.ops.take(table, cell, axis=0)
         shares = keras.ops.take(shares, cell, axis=0)
@@ -190,9 +218,15 @@ class CrossEntropy(Objective):
             indices, shares = indices[..., :1], keras.ops.ones_like(cell)
             shares = keras.ops.cast(shares, "float32")[..., None]
         chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
-        return indices, keras.ops.logsumexp(logits, -1) - keras.ops.sum(
-            shares * chosen, -1
-        )
+        expected = keras.ops.sum(shares * chosen, -1)
+        return indices[..., 0], keras.ops.logsumexp(logits, -1) - expected
+
+
+def _cells(ab):
+    """Returns the row of each ab, (...), in the table of `soft_encoding`."""
+    cell = keras.ops.cast(keras.ops.round(ab), "int32") + 128
+    cell = keras.ops.clip(cell, 0, 255)
+    return 256 * cell[..., 0] + cell[..., 1]
 
 
 @functools.cache

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jsonargparse.typing import PositiveInt
+import numpy as np
+from jsonargparse.typing import restricted_number_type
 
+from kcolor.color import LARGEST_AB
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
@@ -17,7 +19,12 @@ NOISE = 4  # planes
 # Colours are compared pixel by pixel and as means of squares of these sides:
 # alone, single pixels would not mind neighbours that disagree.
 SIDES = (1, 4, 16)
-PREDICT_SEED = 0
+# The noise of the colourings that `predict` is the mean of. Not drawn by Keras,
+# whose draws differ between devices and under XLA.
+PREDICT_NOISE = np.random.default_rng(0).normal(size=(64, NOISE))
+Draws = restricted_number_type(
+    "Draws", int, [(">=", 1), ("<=", len(PREDICT_NOISE))]
+)
 
 
 @register("energy")
@@ -29,11 +36,11 @@ class EnergyScore(Objective):
     average, where x and x' are drawn as y is, so that diverse colours need no
     discriminator. Assumes nothing about their shape. The noise is the poster's:
     planes beside the lightness, one number each for the whole photo. `sample`
-    is a colouring by fresh noise; `decode` the mean of `draws` colourings by
-    noise that is always the same.
+    is a colouring by fresh noise. The one answer is the mean of `draws`
+    colourings by noise that is always the same.
 
     Args:
-        draws: How many colourings `decode` is the mean of.
+        draws: How many colourings the one answer is the mean of.
 
     Example:
 
@@ -48,14 +55,18 @@ class EnergyScore(Objective):
 
     also_logged: ClassVar[tuple[str, ...]] = ("spread",)
     planes: ClassVar[int] = NOISE
-    samples: ClassVar[bool] = True
+    can_sample: ClassVar[bool] = True
     sees_all: ClassVar[bool] = True
 
-    draws: PositiveInt = 4
+    draws: Draws = 4
 
     @property
     def channels(self) -> int:
         return 2
+
+    @property
+    def range_loss(self):
+        return 2 * LARGEST_AB
 
     def decode(self, outputs):
         return SCALE * keras.ops.cast(outputs, "float32")
@@ -70,16 +81,17 @@ class EnergyScore(Objective):
         return self.with_terms(losses, one, ab)
 
     def predict(self, forward):
-        seeds = [PREDICT_SEED + number for number in range(self.draws)]
-        drawn = [self._colouring(forward, 1, seed) for seed in seeds]
-        return sum(drawn) / self.draws
+        noises = np.float32(PREDICT_NOISE[: self.draws])
+        return sum(self._colouring(forward, noise) for noise in noises) / (
+            self.draws
+        )
 
     def sample(self, forward, seeds):
-        return self._colouring(forward, forward.shape[0], seeds)
+        shape = (forward.shape[0], 1, 1, NOISE)
+        return self._colouring(forward, keras.random.normal(shape, seed=seeds))
 
-    def _colouring(self, forward, count, seeds):
-        """Returns ab by the noise of each photo, or of all where count is 1."""
-        noise = keras.random.normal((count, 1, 1, NOISE), seed=seeds)
+    def _colouring(self, forward, noise):
+        """Returns ab by the noise of each photo, or by one for all."""
         shape = (*forward.shape, NOISE)
         return self.decode(forward(keras.ops.broadcast_to(noise, shape)))
 
@@ -92,12 +104,11 @@ def energy_score(one, other, truth):
         other: (N, H, W, 2), an independent draw.
         truth: (N, H, W, 2).
     """
-    height, width = truth.shape[1:3]
-    sides = [s for s in SIDES if s <= min(height or s, width or s)]
     scores = []
-    for side in sides:
+    for side in SIDES:
+        # Squares that reach beyond the photo are means of what is in it.
         x, y, z = (
-            ab if side == 1 else keras.ops.average_pool(ab, side)
+            keras.ops.average_pool(ab, side, padding="same")
             for ab in (one, other, truth)
         )
         error = (length(x - z) + length(y - z)) / 2

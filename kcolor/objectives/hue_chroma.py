@@ -11,10 +11,12 @@ from jsonargparse.typing import NonNegativeFloat, restricted_number_type
 
 from kcolor.late import keras
 from kcolor.objectives import register
+from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.terms import length
 
-LARGEST = 120.0  # chroma, in ab units
+LARGEST_CHROMA = 134.0  # pure blue has it, in ab units
+LEAST_SHARE = 1e-6  # of a bin, to divide by
 UNSURE = 0.03  # mean hues shorter than this fade to grey
 Bins = restricted_number_type("Bins", int, (">=", 2))
 
@@ -49,7 +51,7 @@ class HueChroma(Objective):
     """
 
     also_logged: ClassVar[tuple[str, ...]] = ("hue", "chroma")
-    samples: ClassVar[bool] = True
+    can_sample: ClassVar[bool] = True
 
     histogram_bins: Bins = 32
     hue_weight: NonNegativeFloat = 5.0
@@ -67,9 +69,9 @@ class HueChroma(Objective):
         angle = keras.ops.arctan2(ab[..., 1], ab[..., 0] + 1e-6)
         hue = (angle / (2 * math.pi)) % 1.0 * count
         of_hue = _divergence(hue_logits, hue, count, is_circle=True)
-        place = chroma / LARGEST * (count - 1)
+        place = chroma / LARGEST_CHROMA * (count - 1)
         of_chroma = _divergence(chroma_logits, place, count, is_circle=False)
-        share = keras.ops.minimum(chroma / LARGEST, 1.0)
+        share = keras.ops.minimum(chroma / LARGEST_CHROMA, 1.0)
         weighted = share * of_hue
         return {
             "loss": keras.ops.mean(of_chroma + self.hue_weight * weighted),
@@ -89,13 +91,13 @@ class HueChroma(Objective):
 
     def sample(self, forward, seeds):
         hue_logits, chroma_logits = self._logits(forward())
-        shape = (forward.shape[0], 1, 1)
-        quantiles = [keras.random.uniform(shape, seed=seeds) for _ in range(2)]
+        quantiles = keras.random.uniform(
+            (forward.shape[0], 1, 1, 2), seed=seeds
+        )
         shares = keras.ops.softmax(hue_logits, axis=-1)
-        above = keras.ops.cumsum(shares, axis=-1) > quantiles[0][..., None]
-        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
+        drawn = at_quantile(shares, quantiles[..., 0])
         hue = keras.ops.take(self._directions(), drawn, axis=0)
-        chroma = self._quantile(chroma_logits, quantiles[1])
+        chroma = self._quantile(chroma_logits, quantiles[..., 1])
         return chroma[..., None] * hue
 
     def _logits(self, outputs):
@@ -113,14 +115,12 @@ class HueChroma(Objective):
         shares = keras.ops.softmax(logits, axis=-1)
         below = keras.ops.cumsum(shares, axis=-1)
         # Linear within a bin, so that it moves when the histogram does.
-        reached = keras.ops.clip(
-            (keras.ops.expand_dims(quantile, -1) - (below - shares)) / shares,
-            0.0,
-            1.0,
-        )
+        into = keras.ops.expand_dims(quantile, -1) - (below - shares)
+        reached = into / keras.ops.maximum(shares, LEAST_SHARE)
+        reached = keras.ops.clip(reached, 0.0, 1.0)
         place = keras.ops.sum(reached, axis=-1) - 0.5
         place = keras.ops.maximum(place, 0.0)
-        return place * LARGEST / (self.histogram_bins - 1)
+        return place * LARGEST_CHROMA / (self.histogram_bins - 1)
 
 
 def _divergence(logits, place, count: int, is_circle: bool):

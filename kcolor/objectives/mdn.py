@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from kcolor.late import keras
 from kcolor.objectives import register
+from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.regression import SCALE
 
@@ -25,7 +27,7 @@ class MixtureDensity(Objective):
     Assumes that the colours a pixel may have lie in a few clouds whose axes are
     those of a and b. `decode` is the mixture's mean or its best mode. `sample`
     draws each pixel's ab from its mixture, all pixels of a photo by the same
-    random numbers: neighbours that agree on the mixture agree on the colour.
+    random numbers.
 
     Args:
         components: How many Gaussians.
@@ -40,15 +42,15 @@ class MixtureDensity(Objective):
     >>> objective = MixtureDensity(components=1)
     >>> outputs = keras.ops.zeros((1, 4, 4, objective.channels))
     >>> losses = objective.losses(outputs, keras.ops.zeros((1, 4, 4, 2)))
-    >>> round(float(losses["nll"]), 2)  # log(2 pi 21^2), one sigma from grey
-    8.35
+    >>> round(float(losses["nll"]), 2)  # log(2 pi 21^2) + (20 / 21)^2 / 2
+    8.38
 
     Reference:
         Bishop 1994, "Mixture Density Networks", eq. 22 to 29.
     """
 
     also_logged: ClassVar[tuple[str, ...]] = ("nll", "bits")
-    samples: ClassVar[bool] = True
+    can_sample: ClassVar[bool] = True
 
     components: PositiveInt = 8
     least_sigma: PositiveFloat = 1.0
@@ -74,19 +76,12 @@ class MixtureDensity(Objective):
         log_shares = keras.ops.log_softmax(outputs[..., 0], axis=-1)
         # Apart from each other from the start, or they would stay one.
         centres = SCALE * outputs[..., 1:3] + self._starts()
-        widths = SPREAD * keras.ops.exp(
-            keras.ops.clip(outputs[..., 3:], -10.0, 3.0)
-        )
-        return log_shares, centres, self.least_sigma + widths
+        widths = keras.ops.softplus(outputs[..., 3:]) / math.log(2)
+        return log_shares, centres, self.least_sigma + SPREAD * widths
 
     def _starts(self):
-        turns = [2 * math.pi * k / self.components for k in self._numbers()]
-        return keras.ops.convert_to_tensor(
-            [[SPREAD * math.cos(t), SPREAD * math.sin(t)] for t in turns]
-        )
-
-    def _numbers(self):
-        return range(self.components)
+        turns = 2 * np.pi * np.arange(self.components) / self.components
+        return np.float32(SPREAD * np.stack([np.cos(turns), np.sin(turns)], -1))
 
     def log_density(self, outputs, ab):
         """Returns the logarithm of the density at ab, (N, H, W), in nats."""
@@ -112,12 +107,10 @@ class MixtureDensity(Objective):
 
     def sample(self, forward, seeds):
         log_shares, centres, sigmas = self.mixture(forward())
-        count = forward.shape[0]
-        quantile = keras.random.uniform((count, 1, 1, 1), seed=seeds)
-        above = keras.ops.cumsum(keras.ops.exp(log_shares), axis=-1) > quantile
-        drawn = keras.ops.argmax(keras.ops.cast(above, "int32"), axis=-1)
-        noise = keras.random.normal((count, 1, 1, 2), seed=seeds)
-        return _choose(centres, drawn) + noise * _choose(sigmas, drawn)
+        noise = keras.random.normal((forward.shape[0], 1, 1, 3), seed=seeds)
+        quantile = (1 + keras.ops.erf(noise[..., 2] / math.sqrt(2))) / 2
+        drawn = at_quantile(keras.ops.exp(log_shares), quantile)
+        return _choose(centres, drawn) + noise[..., :2] * _choose(sigmas, drawn)
 
 
 def _choose(values, components):

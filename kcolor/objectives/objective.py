@@ -31,8 +31,8 @@ class Objective:
     Args:
         chroma_transport: Weight of an added term: how far the batch's predicted
             colours, wherever they are, must be moved to become the true ones.
-        colorfulness: Weight of an added term: how much greyer or more
-            colourful each photo is than the truth.
+        chroma_gap: Weight of an added term: how much less or more colourful
+            each photo is than the truth.
     """
 
     name: ClassVar[str]
@@ -43,12 +43,14 @@ class Objective:
     # Planes that the objective adds to the network's input.
     planes: ClassVar[int] = 0
     # Whether `sample` gives more than one answer.
-    samples: ClassVar[bool] = False
+    can_sample: ClassVar[bool] = False
     # Whether the loss needs all of a photo's pixels, side by side.
     sees_all: ClassVar[bool] = False
+    # Share of the average of the weights that suits it, as `--ema`.
+    ema: ClassVar[float] = 0.0
 
     chroma_transport: NonNegativeFloat = field(default=0.0, kw_only=True)
-    colorfulness: NonNegativeFloat = field(default=0.0, kw_only=True)
+    chroma_gap: NonNegativeFloat = field(default=0.0, kw_only=True)
 
     @property
     def channels(self) -> int:
@@ -56,9 +58,14 @@ class Objective:
         raise NotImplementedError
 
     @property
+    def range_loss(self) -> float | Tensor:
+        """Loss of an error as wide as the range of ab; 1 if it has no unit."""
+        return 1.0
+
+    @property
     def logged(self) -> tuple[str, ...]:
         """Names of what `train_losses` returns."""
-        return ("loss", *self.also_logged, *self._weights())
+        return ("loss", *self.also_logged, *self.term_weights)
 
     def adapt(self, histogram: np.ndarray) -> Objective:
         """Returns this objective fitted to the training photos' colours.
@@ -107,7 +114,7 @@ class Objective:
         """
         outputs = forward()
         losses = self.losses(outputs, ab)
-        if not self._weights():
+        if not self.term_weights:
             return losses
         return self.with_terms(losses, self.decode(outputs), ab)
 
@@ -118,10 +125,13 @@ class Objective:
         """
         return self.decode(forward())
 
-    def sample(self, forward: Forward, seeds: SeedGenerator | int) -> Tensor:
+    def sample(
+        self, forward: Forward, seeds: SeedGenerator | int | None
+    ) -> Tensor:
         """Returns one of the plausible ab, (N, H, W, 2), another at each call.
 
-        Objectives that know only one answer return that.
+        Objectives that know only one answer return that. The others ask
+        `seeds` once: an integer gives the same numbers at each question.
         """
         return self.predict(forward)
 
@@ -130,17 +140,19 @@ class Objective:
     ) -> dict[str, Tensor]:
         """Returns losses with the added terms, for predicted and true ab."""
         found = {
-            name: getattr(terms, name)(ab_pred, ab) for name in self._weights()
+            name: getattr(terms, name)(ab_pred, ab)
+            for name in self.term_weights
         }
         loss = losses["loss"] + sum(
-            weight * found[name] for name, weight in self._weights().items()
+            weight * found[name] for name, weight in self.term_weights.items()
         )
         return losses | found | {"loss": loss}
 
-    def _weights(self) -> dict[str, float]:
-        """Returns the weights of the added terms that are asked for."""
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """Weights of the added terms that are asked for."""
         weights = {
             "chroma_transport": self.chroma_transport,
-            "colorfulness": self.colorfulness,
+            "chroma_gap": self.chroma_gap,
         }
         return {name: weight for name, weight in weights.items() if weight}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from kcolor.color import LARGEST_AB
 from kcolor.late import keras
 from kcolor.objectives.objective import Objective
 
@@ -26,6 +27,10 @@ class Regression(Objective):
     @property
     def channels(self) -> int:
         return 2
+
+    @property
+    def range_loss(self):
+        return self.penalty(2 * LARGEST_AB)
 
     def losses(self, outputs, ab):
         penalties = self.penalty(self.decode(outputs) - ab)

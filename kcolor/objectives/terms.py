@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
 
 DIRECTIONS = 8  # of the slices, evenly over half a turn
-PIXELS = 4096  # at most so many of a batch are sorted
+PIXELS = 4096  # of a larger batch so many are sorted
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def chroma_transport(ab_pred: Tensor, ab_true: Tensor) -> Tensor:
@@ -52,20 +53,20 @@ def chroma_transport(ab_pred: Tensor, ab_true: Tensor) -> Tensor:
     return keras.ops.mean(keras.ops.abs(sorted_pred - sorted_true))
 
 
-def colorfulness(ab_pred: Tensor, ab_true: Tensor) -> Tensor:
-    """Difference of the photos' mean chroma, in ab units.
+def chroma_gap(ab_pred: Tensor, ab_true: Tensor) -> Tensor:
+    """Difference of the photos' mean chroma: how much less or more colourful.
 
     Args:
         ab_pred: (N, H, W, 2), in ab units.
         ab_true: (N, H, W, 2), in ab units.
 
     Returns:
-        The absolute difference, mean over photos.
+        The absolute difference, mean over photos, in ab units.
 
     Example:
 
     >>> ab = np.float32([[[[3, 4]]]])
-    >>> round(float(colorfulness(0 * ab, ab)), 3)
+    >>> round(float(chroma_gap(0 * ab, ab)), 3)
     5.0
     """
     chroma_pred, chroma_true = (
@@ -77,14 +78,20 @@ def colorfulness(ab_pred: Tensor, ab_true: Tensor) -> Tensor:
 def length(vectors: Tensor) -> Tensor:
     """Returns the length of vectors on the last axis.
 
-    Its gradient is finite at 0, too.
+    Its gradient is finite at 0, too, where it is 0.
     """
     squares = keras.ops.sum(keras.ops.square(vectors), axis=-1)
-    return keras.ops.sqrt(squares + 1e-6)
+    return keras.ops.sqrt(keras.ops.maximum(squares, 1e-12))
 
 
 def _spread(ab: Tensor) -> Tensor:
-    """Returns (pixels, 2), evenly spread where there are too many to sort."""
+    """Returns (pixels, 2): all of few, or many that are spread over all."""
     pixels = keras.ops.reshape(ab, (-1, 2))
-    step = max(1, (pixels.shape[0] or PIXELS) // PIXELS)
-    return pixels[::step]
+    count = keras.ops.shape(pixels)[0]
+    if isinstance(count, int) and count <= PIXELS:
+        return pixels
+    # Not each n-th, which would be the same few columns of every photo.
+    places = np.float32(np.arange(PIXELS) * GOLDEN_RATIO % 1)
+    chosen = keras.ops.cast(count, "float32") * places
+    chosen = keras.ops.minimum(keras.ops.cast(chosen, "int32"), count - 1)
+    return keras.ops.take(pixels, chosen, axis=0)

@@ -67,7 +67,9 @@ class Experiment:
         weight_decay: Of adamw.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
         ema: Share of the average of the weights that is judged and kept in
-            place of the last ones, e.g. 0.999; 0 for none.
+            place of the last ones, e.g. 0.999; 0 for none; auto is what suits
+            the loss. The average never reaches back further than about a tenth
+            of the training.
         early_stopping: End after this many epochs in which --monitor has not
             improved; 0 for never.
         precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
@@ -97,7 +99,7 @@ class Experiment:
     warmup_steps: NonNegativeInt = 0
     weight_decay: NonNegativeFloat = 0.004
     clip_norm: NonNegativeFloat = 0.0
-    ema: Share = 0.0
+    ema: Literal["auto"] | Share = "auto"
     early_stopping: NonNegativeInt = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
         "auto"

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from kcolor.colorizer import Colorizer
 
-CLASS_WEIGHT = 1 / 300  # Iizuka et al. 2016, sec. 3.3
+# Iizuka et al. 2016, sec. 3.3: beside a loss of ab scaled to 0..1.
+CLASS_WEIGHT = 1 / 300
 SAMPLED = 128  # pixels of a photo: Larsson et al. 2016, sec. 3.2
 
 
@@ -29,6 +30,7 @@ class Supervised(keras.Model):
             network = colorizer.network
             self._sampled = colorizer.architecture.sampled(network)
         self._seeds = keras.random.SeedGenerator(seed)
+        self._validation_seeds = keras.random.SeedGenerator(seed)
         self._means = {name: keras.metrics.Mean(name) for name in self.logged}
         self.built = True
 
@@ -55,14 +57,16 @@ class Supervised(keras.Model):
             network = self._sampled
             target, positions = self._choose(target)
         forward = colorizer.forward(lightness, training, network, positions)
-        losses = colorizer.objective.train_losses(forward, target, self._seeds)
+        seeds = self._seeds if training else self._validation_seeds
+        losses = colorizer.objective.train_losses(forward, target, seeds)
         if colorizer.classes:
             class_loss = keras.ops.mean(
                 keras.losses.sparse_categorical_crossentropy(
                     labels, forward.classes, from_logits=True
                 )
             )
-            loss = losses["loss"] + CLASS_WEIGHT * class_loss
+            weight = CLASS_WEIGHT * colorizer.objective.range_loss
+            loss = losses["loss"] + weight * class_loss
             losses = losses | {"loss": loss, "class_loss": class_loss}
         return losses
 
@@ -72,25 +76,34 @@ class Supervised(keras.Model):
             loss = self.optimizer.scale_loss(losses["loss"])
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        return self._log(losses)
+        return self._log(losses, batch)
 
     def test_step(self, batch):
-        return self._log(self.losses_of(*batch))
+        return self._log(self.losses_of(*batch), batch)
 
-    def _log(self, losses):
+    def evaluate(self, *args, **kwargs):
+        # Or the same weights would be judged by other draws each time.
+        seeds = self._validation_seeds
+        seeds.state.assign(keras.ops.convert_to_tensor([seeds.seed, 0]))
+        return super().evaluate(*args, **kwargs)
+
+    def _log(self, losses, batch):
+        photos = keras.ops.shape(batch[0])[0]
         for name, mean in self._means.items():
-            mean.update_state(losses[name])
+            mean.update_state(losses[name], sample_weight=photos)
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _choose(self, ab):
-        """Returns the ab of random pixels, (N, S, 1, 2), and which they are."""
+        """Returns the ab of random pixels, (N, S, 1, 2), and where they are."""
         count, height, width = keras.ops.shape(ab)[:3]
-        positions = keras.random.randint(
-            (count, SAMPLED), 0, height * width, seed=self._seeds
+        rows, columns = (
+            keras.random.randint((count, SAMPLED), 0, size, seed=self._seeds)
+            for size in (height, width)
         )
         pixels = keras.ops.reshape(ab, (count, height * width, 1, 2))
-        indices = keras.ops.reshape(positions, (count, SAMPLED, 1, 1))
-        return keras.ops.take_along_axis(pixels, indices, axis=1), positions
+        indices = (width * rows + columns)[..., None, None]
+        chosen = keras.ops.take_along_axis(pixels, indices, axis=1)
+        return chosen, keras.ops.stack([rows, columns], axis=-1)
 
     @property
     def metrics(self):

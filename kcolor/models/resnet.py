@@ -1,4 +1,4 @@
-"""The generator of CycleGAN."""
+"""The residual network that CycleGAN uses as its generator."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from kcolor.models.architecture import Architecture
 AUTO_BLOCKS = 0
 
 
-@register("cyclegan")
+@register("resnet")
 @dataclass(frozen=True)
-class CycleGANGenerator(Architecture):
+class ResNet(Architecture):
     """A residual network at a quarter of the size, between two small ends.
 
-    Convolutions padded by reflection, instance normalisation, ReLU. Any image
-    size.
+    CycleGAN's generator: convolutions padded by reflection, instance
+    normalisation, ReLU. Unlike there, outputs are not squashed by a tangent.
+    Any image size.
 
     Args:
-        width: Filters at full size: 64 is the paper's network.
+        filters: At full size: 64 is the paper's network.
         blocks: Residual blocks; 0 for the paper's: 6 for photos up to 128
             pixels, 9 for larger ones.
 
     Example:
 
-    >>> generator = CycleGANGenerator(width=8, blocks=2)
+    >>> generator = ResNet(filters=8, blocks=2)
     >>> generator.build(64, planes=1, channels=2).output_shape
     (None, None, None, 2)
 
@@ -38,7 +39,7 @@ class CycleGANGenerator(Architecture):
         and Fei-Fei 2016, "Perceptual Losses", supplement.
     """
 
-    width: PositiveInt = 32
+    filters: PositiveInt = 32
     blocks: NonNegativeInt = AUTO_BLOCKS
 
     @property
@@ -50,47 +51,58 @@ class CycleGANGenerator(Architecture):
 
         blocks = self.blocks or (6 if image_size <= 128 else 9)
         inputs = keras.Input((None, None, planes), name="planes")
-        x = _reflected(inputs, self.width, 7, "first")
+        x = _reflected(inputs, self.filters, 7, "first")
         for number in (1, 2):
+            x = keras.layers.ZeroPadding2D(1, name=f"pad{number}")(x)
             x = keras.layers.Conv2D(
-                self.width * 2**number,
+                self.filters * 2**number,
                 3,
                 strides=2,
-                padding="same",
+                kernel_initializer=_narrow(),
                 name=f"shrink{number}",
             )(x)
             x = _normalised(x, f"shrink{number}")
         for number in range(1, blocks + 1):
             y = _reflected(x, x.shape[-1], 3, f"block{number}_1")
-            y = _reflected(
-                y, x.shape[-1], 3, f"block{number}_2", activation="linear"
-            )
+            y = _reflected(y, x.shape[-1], 3, f"block{number}_2", None)
             x = keras.layers.Add(name=f"block{number}")([x, y])
         for number in (1, 2):
             x = keras.layers.Conv2DTranspose(
-                self.width * 2 ** (2 - number),
+                self.filters * 2 ** (2 - number),
                 3,
                 strides=2,
                 padding="same",
+                kernel_initializer=_narrow(),
                 name=f"enlarge{number}",
             )(x)
             x = _normalised(x, f"enlarge{number}")
-        x = keras.ops.pad(x, [(0, 0), (3, 3), (3, 3), (0, 0)], mode="reflect")
-        x = keras.layers.Conv2D(channels, 7, name="head")(x)
+        x = _convolved(x, channels, 7, "head")
         return keras.Model(inputs, layers.outputs(x), name=self.name)
+
+
+def _narrow():
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
+def _convolved(x, filters: int, kernel: int, name: str):
+    """Returns a convolution, padded by reflection."""
+    edge = (kernel // 2, kernel // 2)
+    x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
+    return keras.layers.Conv2D(
+        filters, kernel, kernel_initializer=_narrow(), name=name
+    )(x)
 
 
 def _reflected(x, filters: int, kernel: int, name: str, activation="relu"):
     """Returns a normalised convolution, padded by reflection."""
-    edge = (kernel // 2, kernel // 2)
-    x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
-    x = keras.layers.Conv2D(filters, kernel, name=name)(x)
-    return _normalised(x, name, activation)
+    return _normalised(_convolved(x, filters, kernel, name), name, activation)
 
 
-def _normalised(x, name: str, activation: str = "relu"):
+def _normalised(x, name: str, activation: str | None = "relu"):
     # One group a channel is instance normalisation.
     x = keras.layers.GroupNormalization(-1, epsilon=1e-5, name=f"{name}_norm")(
         x
     )
+    if activation is None:
+        return x
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
