@@ -8,10 +8,12 @@ Run it on a quiet machine.
 """
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -47,17 +49,33 @@ def rate_of_pipeline(pixels: np.ndarray, batch: int, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def rate_of_training(
-    pixels: np.ndarray, fields: dict, batch: int, precision: str, seconds: float
-) -> float:
-    """Returns images/s of training steps, fed by the pipeline."""
+def scheme_of(pixels: np.ndarray, fields: dict, precision: str) -> Supervised:
+    """Returns what trains an experiment of such fields, ready to.
+
+    Raises:
+        UserError: The architecture refuses the objective or the size.
+    """
     keras.utils.clear_session()
     keras.config.set_dtype_policy(precision)
     experiment = Experiment.of(image_size=SIZE, **fields)
     objective = experiment.objective.adapt(ab_histogram(pixels[:500]))
+    experiment.architecture.check(SIZE, objective.channels)
     scheme = Supervised(Colorizer(experiment.architecture, objective, SIZE))
     scheme.compile(optimizer="adam", jit_compile=False)
     scheme.make_train_function()
+    return scheme
+
+
+def in_own_process(function: Callable, *args):
+    """Returns what a function does, in a process whose memory is free after."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
+
+
+def rate_of_training(
+    scheme: Supervised, pixels: np.ndarray, batch: int, seconds: float
+) -> float:
+    """Returns images/s of training steps, fed by the pipeline."""
     stream = iter(
         batches(pixels, batch, image_size=SIZE, shuffle=(0, 0)).repeat()
     )
@@ -89,7 +107,10 @@ def main() -> None:
                 note(
                     f"{name}, batch {batch}, {precision}",
                     rate_of_training(
-                        pixels, fields, batch, precision, options.seconds
+                        scheme_of(pixels, fields, precision),
+                        pixels,
+                        batch,
+                        options.seconds,
                     ),
                 )
     print("| | images/s, each round |\n|---|---|")

@@ -32,6 +32,9 @@ class Larsson(Architecture):
     parts, each at its own depth's size. Batch normalisation stands in for the
     paper's weights from ImageNet. Any image size.
 
+    Cost, with l2 at 64x64: 9.20 M parameters, 0.32 GFLOP a photo, trained
+    on RATE photos/s by two cores.
+
     Args:
         width: Factor on the number of filters: 1 is the paper's network.
         hidden: Units of the hidden layer: the paper's network has 1024.

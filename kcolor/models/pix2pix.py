@@ -26,6 +26,9 @@ class Pix2Pix(Architecture):
     dropout and batch statistics are those of training in training alone. Any
     image size.
 
+    Cost, with l2 at 64x64: 7.32 M parameters, 0.19 GFLOP a photo, trained
+    on RATE photos/s by two cores.
+
     Args:
         filters: Of the first level: 64 is the paper's network.
         depth: Levels, each half as large: 8 is the paper's network, for 256

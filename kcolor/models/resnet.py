@@ -22,6 +22,9 @@ class ResNet(Architecture):
     normalisation, ReLU. Unlike there, outputs are not squashed by a tangent.
     Any image size.
 
+    Cost, with l2 at 64x64: 1.96 M parameters, 1.10 GFLOP a photo, trained
+    on RATE photos/s by two cores.
+
     Args:
         filters: At full size: 64 is the paper's network.
         blocks: Residual blocks; 0 for the paper's: 6 for photos up to 128

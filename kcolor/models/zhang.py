@@ -30,6 +30,9 @@ class Zhang(Architecture):
     Each of the first seven blocks closes with batch normalisation; the fifth
     and the sixth are dilated by 2. Any image size.
 
+    Cost, with l2 at 64x64: 2.01 M parameters, 0.33 GFLOP a photo, trained
+    on RATE photos/s by two cores.
+
     Args:
         width: Factor on the number of filters: 1 is the paper's network.
 

@@ -10,6 +10,7 @@ import scipy.special
 import tensorflow as tf
 
 from kcolor.color import gamut_bins
+from kcolor.errors import UserError
 from kcolor.objectives.ce import CrossEntropy, soft_encoding
 
 pytestmark = pytest.mark.usefixtures("fresh_keras")
@@ -140,7 +141,7 @@ def test_the_prior_is_smoothed_over_neighbouring_bins():
 @BINS
 @REBALANCE
 @pytest.mark.parametrize("colours", ["photos", "grey"])
-def test_a_training_pixel_weighs_one_on_average(
+def test_weights_are_one_in_the_mean_of_the_smoothed_prior(
     bins, rebalance, colours, histogram
 ):
     seen = histogram if colours == "photos" else GREY
@@ -432,3 +433,92 @@ def test_sure_and_right_logits_decode_to_the_truth_within_a_bin(
         outputs.astype("float32")
     )
     assert np.abs(decoded - ab).max() < 5
+
+
+# === Several answers ===
+
+
+def test_the_density_of_classes_integrates_to_one(histogram, random):
+    objective = CrossEntropy().adapt(histogram)
+    axis = np.arange(-120, 120, 0.5, dtype="float32") + 0.25
+    plane = np.stack(np.meshgrid(axis, axis), -1).reshape(1, -1, 1, 2)
+    squares = {tuple(centre) for centre in gamut_bins(313)}
+    is_in_one = [
+        tuple(centre) in squares
+        for centre in 10 * np.round(plane / 10).reshape(-1, 2)
+    ]
+    outputs = np.broadcast_to(random(313), (*plane.shape[:3], 313))
+    density = np.exp(np.array(objective.log_density(outputs, plane)))
+    assert density.ravel()[is_in_one].sum() * 0.25 == pytest.approx(1, abs=0.05)
+
+
+def test_rebalancing_is_taken_back_in_density_and_draws(histogram, constant):
+    """Networks that know nothing but the weighted prior know the prior."""
+    objective = CrossEntropy(rebalance=1.0).adapt(histogram)
+    outputs = np.zeros((5000, 1, 1, 313), "float32")
+    draws = np.array(objective.sample(constant(outputs), 0)).reshape(-1, 2)
+    is_grey = (np.abs(draws) <= 10).all(-1).mean()
+    bins = gamut_bins(313)
+    expected = np.array(objective.prior)[(np.abs(bins) <= 10).all(-1)].sum()
+    assert is_grey == pytest.approx(expected, abs=0.03)
+    losses = objective.losses(outputs[:1], np.zeros((1, 1, 1, 2), "float32"))
+    of_grey = objective.prior[int((bins**2).sum(-1).argmin())]
+    assert float(losses["nll"]) == pytest.approx(
+        -np.log(of_grey / 100), rel=1e-4
+    )
+
+
+def test_draws_of_classes_that_differ_little_differ_little(constant):
+    ramp = np.linspace(0, 1, 64).reshape(1, 1, 64, 1)
+    centre = np.concatenate([20 + 10 * ramp, 10 * ramp], -1)
+    distances = ((gamut_bins(313) - centre[..., None, :]) ** 2).sum(-1)
+    objective = CrossEntropy(rebalance=0.0)
+    forward = constant(np.float32(-distances / 300))
+    for seed in range(10):
+        drawn = np.array(objective.sample(forward, seed))[0, 0]
+        steps = np.abs(np.diff(drawn, axis=0)).max(-1)
+        assert np.quantile(steps, 0.9) <= 10
+
+
+def test_terms_that_could_teach_nothing_are_refused():
+    with pytest.raises(UserError, match="--temperature"):
+        CrossEntropy(temperature=0.0, chroma_gap=1.0)
+    CrossEntropy(temperature=0.0)
+
+
+def test_hard_labels_are_the_entropy_of_the_nearest_bin(random):
+    objective = CrossEntropy(labels="hard", rebalance=0.0)
+    logits = random(2, 3, 3, 313)
+    ab = np.broadcast_to(gamut_bins(313)[77], (2, 3, 3, 2)).astype("float32")
+    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert float(objective.losses(logits, ab)["loss"]) == pytest.approx(
+        -np.log(shares[..., 77]).mean(), rel=1e-4
+    )
+
+
+def test_focal_loss_counts_likely_pixels_less():
+    ab = np.zeros((1, 1, 1, 2), "float32")
+    bin_of_grey = int((gamut_bins(313) ** 2).sum(-1).argmin())
+    for sure, share in ((0.0, 0.9), (12.0, 0.01)):
+        logits = np.zeros((1, 1, 1, 313), "float32")
+        logits[..., bin_of_grey] = sure
+        plain, focal = (
+            float(
+                CrossEntropy(labels="hard", rebalance=0.0, focal=gamma).losses(
+                    logits, ab
+                )["loss"]
+            )
+            for gamma in (0.0, 2.0)
+        )
+        assert (focal / plain > share) == (sure == 0)
+
+
+def test_draws_of_classes_have_their_shares(constant):
+    objective = CrossEntropy()
+    logits = np.full((4000, 1, 1, 313), -30.0, "float32")
+    logits[..., 10], logits[..., 200] = np.log(0.3), np.log(0.7)
+    draws = np.array(objective.sample(constant(logits), 0))[:, 0, 0]
+    is_first = (draws == gamut_bins(313)[10]).all(-1)
+    is_second = (draws == gamut_bins(313)[200]).all(-1)
+    assert (is_first | is_second).all()
+    assert is_first.mean() == pytest.approx(0.3, abs=0.03)
