@@ -28,7 +28,7 @@ class UNet(Architecture):
     down and on the way up. Any image size.
 
     Cost, with l2 at 64x64: 6.55 M parameters, 0.37 GFLOP a photo, trained
-    on RATE photos/s by two cores.
+    on 208 photos/s by two cores.
 
     Args:
         filters: Of the first level; each next one has twice as many, up

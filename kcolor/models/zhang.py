@@ -31,7 +31,7 @@ class Zhang(Architecture):
     and the sixth are dilated by 2. Any image size.
 
     Cost, with l2 at 64x64: 2.01 M parameters, 0.33 GFLOP a photo, trained
-    on RATE photos/s by two cores.
+    on 215 photos/s by two cores.
 
     Args:
         width: Factor on the number of filters: 1 is the paper's network.

@@ -31,6 +31,7 @@ class Supervised(keras.Model):
             self._sampled = colorizer.architecture.sampled(network)
         self._seeds = keras.random.SeedGenerator(seed)
         self._validation_seeds = keras.random.SeedGenerator(seed)
+        self._first_draw = self._validation_seeds.state.numpy()
         self._means = {name: keras.metrics.Mean(name) for name in self.logged}
         self.built = True
 
@@ -83,8 +84,7 @@ class Supervised(keras.Model):
 
     def evaluate(self, *args, **kwargs):
         # Or the same weights would be judged by other draws each time.
-        seeds = self._validation_seeds
-        seeds.state.assign(keras.ops.convert_to_tensor([seeds.seed, 0]))
+        self._validation_seeds.state.assign(self._first_draw)
         return super().evaluate(*args, **kwargs)
 
     def _log(self, losses, batch):
