@@ -103,7 +103,9 @@ def losses_of_training(colorizer, steps, optimizer, **options):
     lightness, ab = batch()
     labels = np.arange(len(ab)) % CLASSES
     photos = tf.data.Dataset.from_tensor_slices((lightness, ab, labels))
-    history = scheme.fit(photos.batch(len(ab)), epochs=steps, verbose=0).history
+    history = scheme.fit(
+        photos.batch(len(ab), drop_remainder=True), epochs=steps, verbose=0
+    ).history
     assert set(history) == set(scheme.logged)
     for values in history.values():
         assert np.isfinite(values).all()

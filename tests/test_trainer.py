@@ -447,7 +447,7 @@ def test_training_ends_when_the_monitor_no_longer_improves(
     before = run.history.read_bytes(), run.model.read_bytes()
     reported = []
     monkeypatch.setattr(
-        trainer, "_report", lambda data, run: reported.append(run.path)
+        trainer, "_report", lambda data, run, weights: reported.append(run.path)
     )
     train(chosen, run.path, resume=True)
     assert (run.history.read_bytes(), run.model.read_bytes()) == before

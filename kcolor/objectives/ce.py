@@ -152,12 +152,12 @@ class CrossEntropy(Objective):
         That of the softmax with the weights taken back, each bin spread evenly
         over its square.
         """
-        log_shares = keras.ops.log_softmax(self._own_logits(outputs), axis=-1)
+        logits = self._own_logits(outputs)
         nearest = keras.ops.take(
             soft_encoding(self.bins)[0][:, :1], _cells(ab), axis=0
         )
-        chosen = keras.ops.take_along_axis(log_shares, nearest, axis=-1)
-        return chosen[..., 0] - np.log(BIN_AREA)
+        chosen = keras.ops.take_along_axis(logits, nearest, axis=-1)[..., 0]
+        return chosen - keras.ops.logsumexp(logits, -1) - np.log(BIN_AREA)
 
     def decode(self, outputs):
         logits = self._logits(outputs)
