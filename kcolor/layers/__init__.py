@@ -14,8 +14,10 @@ def outputs(x):
     return keras.layers.Activation("linear", dtype="float32", name="outputs")(x)
 
 
-def conv(x, filters: int, name: str, kernel: int = 3, **options):
-    """Returns a convolution with ReLU, padded alike on all sides."""
+def conv(
+    x, filters: int, name: str, kernel: int = 3, activation="relu", **options
+):
+    """Returns a convolution, with ReLU, padded alike on all sides."""
     if kernel == 3 and options.get("strides", 1) == 2:
         # "same" would pad below and to the right alone, and shift the features.
         x = keras.layers.ZeroPadding2D(1, name=f"pad_{name}")(x)
@@ -26,16 +28,21 @@ def conv(x, filters: int, name: str, kernel: int = 3, **options):
         filters,
         kernel,
         padding=padding,
-        activation="relu",
+        activation=activation,
         kernel_initializer="he_normal",
         name=name,
         **options,
     )(x)
 
 
-def norm(x, name: str):
-    """Returns the batch-normalised features."""
-    return BatchNormalization(name=name)(x)
+def norm(x, name: str, epsilon: float = 1e-3):
+    """Returns the batch-normalised features.
+
+    Features behind a ReLU may be 0 for nearly all photos, so have next to no
+    variance: the photo that wakes one would have it magnified by
+    1 / sqrt(epsilon).
+    """
+    return BatchNormalization(epsilon=epsilon, name=name)(x)
 
 
 def enlarge(x, name: str):
@@ -58,7 +65,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     defaults.
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs, training=None, mask=None):

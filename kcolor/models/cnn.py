@@ -86,7 +86,7 @@ class CNN(Architecture):
             x = keras.layers.Conv2D(
                 filters, KERNEL, activation="relu", name=f"conv{block}"
             )(x)
-            x = layers.norm(x, f"norm{block}")
+            x = layers.norm(x, f"norm{block}", epsilon=1e-5)
             if self.dropout:
                 x = keras.layers.Dropout(self.dropout, name=f"dropout{block}")(
                     x

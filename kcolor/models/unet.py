@@ -78,7 +78,7 @@ class UNet(Architecture):
 
         inputs = keras.Input((None, None, planes), name="planes")
         x = layers.SpaceToDepth(name="half")(inputs)
-        x = layers.conv(x, self._filters(0), "stem")
+        x = layers.conv(x, self._filters(0), "stem", activation=None)
 
         # === Down ===
         skips = []
@@ -86,7 +86,14 @@ class UNet(Architecture):
             x = _block(x, f"down{level}")
             skips.append(x)
             filters = self._filters(level + 1)
-            x = layers.conv(x, filters, f"shrink{level}", kernel=2, strides=2)
+            x = layers.conv(
+                x,
+                filters,
+                f"shrink{level}",
+                kernel=2,
+                strides=2,
+                activation=None,
+            )
 
         # === The Smallest Grid ===
         x = _block(x, "middle1")
@@ -102,7 +109,9 @@ class UNet(Architecture):
             x = keras.layers.Conv2D(4 * filters, 1, name=f"spread{level}")(x)
             x = layers.DepthToSpace(name=f"enlarge{level}")(x)
             x = keras.layers.Concatenate(name=f"join{level}")([x, skips[level]])
-            x = layers.conv(x, filters, f"mix{level}", kernel=1)
+            x = layers.conv(
+                x, filters, f"mix{level}", kernel=1, activation=None
+            )
             x = _block(x, f"up{level}")
         x = keras.layers.Conv2D(channels, 1, name="head")(x)
         return keras.Model(inputs, layers.outputs(x), name=self.name)

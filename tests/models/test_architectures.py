@@ -7,7 +7,12 @@ import tensorflow as tf
 
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
-from kcolor.layers import BatchNormalization, DepthToSpace, SpaceToDepth
+from kcolor.layers import (
+    BatchNormalization,
+    DepthToSpace,
+    SpaceToDepth,
+    norm,
+)
 from kcolor.layers.hypercolumn import At, Hypercolumn
 from kcolor.models.iizuka import Iizuka
 from kcolor.models.larsson import Larsson
@@ -162,7 +167,7 @@ def normalisations(features):
     """Returns ours and Keras' layer, with the same scales and centres."""
     layers = [
         BatchNormalization(),
-        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+        keras.layers.BatchNormalization(momentum=0.9),
     ]
     for layer in layers:
         layer.build(features.shape)
@@ -205,6 +210,22 @@ def test_fused_normalisation_has_the_gradients_of_keras():
         gradients.append(tape.gradient(loss, watched))
     for mine, theirs in zip(*gradients, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-2, rtol=1e-3)
+
+
+def test_a_feature_that_training_never_saw_is_not_magnified_to_nonsense():
+    """A network whose every channel sleeps in training, and one photo wakes."""
+    sleeping = keras.Input((4, 4, 8))
+    network = keras.Model(sleeping, norm(sleeping, "norm"))
+    for _ in range(200):
+        network(np.zeros((2, 4, 4, 8), "float32"), training=True)
+    assert np.abs(network(np.ones((1, 4, 4, 8), "float32"))).max() < 40
+
+
+def test_no_feature_of_the_unet_is_cut_off_before_it_is_normalised():
+    network = UNet().build(64, planes=1, channels=2)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            assert layer.activation is keras.activations.linear
 
 
 def test_depth_becomes_space_as_a_plain_transposition_says():
