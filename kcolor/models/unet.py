@@ -69,8 +69,8 @@ class UNet(Architecture):
         if self.attention and tokens > MOST_TOKENS:
             raise UserError(
                 f"the attention of unet cannot take photos of {image_size} "
-                f"pixels at depth {self.depth}: --depth more, or --attention "
-                "false"
+                f"pixels at depth {self.depth}: --depth more, or leave out "
+                "--attention"
             )
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
