@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keras
-
+from kcolor.late import keras
 from kcolor.resize import pad
 
 if TYPE_CHECKING:

@@ -14,6 +14,15 @@ def outputs(x):
     return keras.layers.Activation("linear", dtype="float32", name="outputs")(x)
 
 
+def small():
+    """Returns the initializer of the layer whose outputs are to begin near 0.
+
+    There objectives know nothing but the prior; far from it the first epochs go
+    into coming back.
+    """
+    return keras.initializers.VarianceScaling(1e-4)
+
+
 def conv(
     x, filters: int, name: str, kernel: int = 3, activation="relu", **options
 ):

@@ -101,7 +101,9 @@ class CNN(Architecture):
             x = keras.layers.Rescaling(calm, name="calm")(x)
             x = keras.layers.Reshape((side, side, channels), name="pixels")(x)
         else:
-            x = keras.layers.Conv2D(channels, 1, name="head")(x)
+            x = keras.layers.Conv2D(
+                channels, 1, kernel_initializer=layers.small(), name="head"
+            )(x)
         return keras.Model(inputs, layers.outputs(x), name=self.name)
 
     def _is_dense(self, channels: int) -> bool:

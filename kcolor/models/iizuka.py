@@ -107,7 +107,13 @@ class Iizuka(Architecture):
         x = convolve(x, ((64, 1), (64, 1)), "color2_")
         x = layers.enlarge(x, "enlarge2")
         x = convolve(x, ((32, 1),), "color3_")
-        x = keras.layers.Conv2D(channels, 3, padding="same", name="head")(x)
+        x = keras.layers.Conv2D(
+            channels,
+            3,
+            padding="same",
+            kernel_initializer=layers.small(),
+            name="head",
+        )(x)
         pixels = layers.outputs(x)
         if not self.classes:
             return keras.Model(inputs, pixels, name=self.name)

@@ -62,7 +62,7 @@ class Larsson(Architecture):
         return 32
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
-        from kcolor.layers import conv, norm, outputs
+        from kcolor.layers import conv, norm, outputs, small
         from kcolor.layers.hypercolumn import Hypercolumn
 
         inputs = keras.Input((None, None, planes), name="planes")
@@ -94,7 +94,9 @@ class Larsson(Architecture):
             for number, depth in enumerate(depths)
         ]
         x = Hypercolumn(name="hypercolumn")(parts)
-        x = keras.layers.Dense(channels, name="head")(x)
+        x = keras.layers.Dense(
+            channels, kernel_initializer=small(), name="head"
+        )(x)
         return keras.Model(inputs, outputs(x), name=self.name)
 
     def sampled(self, network: keras.Model) -> keras.Model:

@@ -113,7 +113,9 @@ class UNet(Architecture):
                 x, filters, f"mix{level}", kernel=1, activation=None
             )
             x = _block(x, f"up{level}")
-        x = keras.layers.Conv2D(channels, 1, name="head")(x)
+        x = keras.layers.Conv2D(
+            channels, 1, kernel_initializer=layers.small(), name="head"
+        )(x)
         return keras.Model(inputs, layers.outputs(x), name=self.name)
 
     def _filters(self, level: int) -> int:

@@ -59,7 +59,7 @@ class Zhang(Architecture):
         return 8
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
-        from kcolor.layers import conv, norm, outputs
+        from kcolor.layers import conv, norm, outputs, small
 
         inputs = keras.Input((None, None, planes), name="planes")
         x = inputs
@@ -85,5 +85,7 @@ class Zhang(Architecture):
         )(x)
         for number in range(2, count + 1):
             x = conv(x, scaled(filters, self.width), f"conv8_{number}")
-        x = keras.layers.Conv2D(channels, 1, name="head")(x)
+        x = keras.layers.Conv2D(
+            channels, 1, kernel_initializer=small(), name="head"
+        )(x)
         return keras.Model(inputs, outputs(x), name=self.name)

@@ -105,14 +105,6 @@ class CrossEntropy(Objective):
         prior = np.maximum(prior, LEAST_SHARE)
         return self.restore({"prior": (prior / prior.sum()).tolist()})
 
-    def state(self) -> dict[str, list[float]]:
-        return {} if self.prior is None else {"prior": list(self.prior)}
-
-    def restore(self, state: dict[str, list[float]]) -> CrossEntropy:
-        return dataclasses.replace(
-            self, **{name: tuple(value) for name, value in state.items()}
-        )
-
     def class_weights(self) -> np.ndarray:
         """Returns the weight of each bin, (Q,), 1 in the mean of the prior.
 

@@ -105,13 +105,17 @@ class Flow(Objective):
 
     def _follow(self, forward, ab):
         """Returns ab, (N, H, W, 2), where the velocities lead from noise."""
-        step = 1 / self.flow_steps
-        for number in range(self.flow_steps):
-            time = keras.ops.full((1, 1, 1, 1), number * step)
+        size = 1 / self.flow_steps
+
+        def step(number, ab):
+            time = size * keras.ops.cast(number, "float32")
             velocity = self._velocity(forward, ab, time)
-            ahead = ab + step * velocity
-            later = self._velocity(forward, ahead, time + step)
-            ab = ab + step * (velocity + later) / 2
+            ahead = ab + size * velocity
+            later = self._velocity(forward, ahead, time + size)
+            return ab + size * (velocity + later) / 2
+
+        # A loop in the graph, which does not grow with the steps.
+        ab = keras.ops.fori_loop(0, self.flow_steps, step, ab)
         # A bad step must not run off.
         ab = keras.ops.clip(SCALE * ab, -LARGEST_AB, LARGEST_AB)
         _, height, width = forward.shape

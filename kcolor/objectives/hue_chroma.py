@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +17,7 @@ from kcolor.objectives.objective import Objective
 from kcolor.objectives.terms import length
 
 LARGEST_CHROMA = 134.0  # pure blue has it, in ab units
-LEAST_SHARE = 1e-6  # of a bin, to divide by
+LEAST_SHARE = 1e-6  # of a bin, in the prior and to divide by
 UNSURE = 0.03  # mean hues shorter than this fade to grey
 Bins = restricted_number_type("Bins", int, (">=", 2))
 
@@ -55,10 +56,36 @@ class HueChroma(Objective):
 
     histogram_bins: Bins = 32
     hue_weight: NonNegativeFloat = 5.0
+    # Learnt by `adapt`, kept in the model: no setting. Hue, then chroma.
+    prior: tuple[float, ...] | None = dataclasses.field(
+        default=None, repr=False, metadata={"setting": False}
+    )
 
     @property
     def channels(self) -> int:
         return 2 * self.histogram_bins
+
+    def adapt(self, histogram: np.ndarray) -> HueChroma:
+        """Returns this objective with the prior of the training photos.
+
+        The shares of hue, by chroma, and of chroma, by nearest bin.
+
+        Args:
+            histogram: (256, 256) counts of the training pixels by rounded a
+                and b, from -128 to 127.
+        """
+        count = self.histogram_bins
+        a, b = np.mgrid[-128:128, -128:128].reshape(2, -1)
+        pixels, chroma = histogram.ravel(), np.hypot(a, b)
+        hue = np.rint(np.arctan2(b, a) / (2 * np.pi) * count) % count
+        place = np.rint(chroma / LARGEST_CHROMA * (count - 1))
+        prior = []
+        for bins, mass in ((hue, pixels * chroma), (place, pixels)):
+            bins = np.minimum(bins, count - 1).astype(int)
+            counts = np.bincount(bins, mass, minlength=count)
+            shares = counts / max(counts.sum(), 1) + LEAST_SHARE
+            prior += (shares / shares.sum()).tolist()
+        return self.restore({"prior": prior})
 
     def losses(self, outputs, ab):
         """Returns the loss, and the divergence of `hue` and of `chroma`."""
@@ -101,7 +128,13 @@ class HueChroma(Objective):
         return chroma[..., None] * hue
 
     def _logits(self, outputs):
+        """Returns logits of hue and of chroma, counted from the prior's.
+
+        So a network whose outputs are still near 0 knows the prior already.
+        """
         outputs = keras.ops.cast(outputs, "float32")
+        if self.prior is not None:
+            outputs = outputs + np.float32(np.log(self.prior))
         return keras.ops.split(outputs, 2, axis=-1)
 
     def _directions(self):

@@ -9,14 +9,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from kcolor.color import LARGEST_AB
 from kcolor.late import keras
 from kcolor.objectives import register
-from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.regression import SCALE
 
 # An untrained network's components: how far from grey, and how wide.
 SPREAD = 20.0
+HALVINGS = 16  # from the range of ab to less than a hundredth
 
 
 @register("mdn")
@@ -26,8 +27,8 @@ class MixtureDensity(Objective):
 
     Assumes that the colours a pixel may have lie in a few clouds whose axes are
     those of a and b. `decode` is the mixture's mean or its best mode. `sample`
-    draws each pixel's ab from its mixture, all pixels of a photo by the same
-    random numbers.
+    draws each pixel's a, then its b given a, all pixels of a photo by the same
+    two quantiles.
 
     Args:
         components: How many Gaussians.
@@ -103,17 +104,52 @@ class MixtureDensity(Objective):
             shares = keras.ops.exp(log_shares)
             return keras.ops.sum(shares[..., None] * centres, axis=-2)
         heights = log_shares - keras.ops.sum(keras.ops.log(sigmas), axis=-1)
-        return _choose(centres, keras.ops.argmax(heights, axis=-1))
+        best = keras.ops.argmax(heights, axis=-1)[..., None, None]
+        return keras.ops.take_along_axis(centres, best, axis=-2)[..., 0, :]
 
     def sample(self, forward, seeds):
+        # Not the component first: neighbours whose mixtures are alike may have
+        # their components in another order.
         log_shares, centres, sigmas = self.mixture(forward())
-        noise = keras.random.normal((forward.shape[0], 1, 1, 3), seed=seeds)
-        quantile = (1 + keras.ops.erf(noise[..., 2] / math.sqrt(2))) / 2
-        drawn = at_quantile(keras.ops.exp(log_shares), quantile)
-        return _choose(centres, drawn) + noise[..., :2] * _choose(sigmas, drawn)
+        quantiles = keras.random.uniform(
+            (forward.shape[0], 1, 1, 2), seed=seeds
+        )
+        a = _quantile(
+            quantiles[..., :1], log_shares, centres[..., 0], sigmas[..., 0]
+        )
+        distances = (a - centres[..., 0]) / sigmas[..., 0]
+        given_a = keras.ops.log_softmax(
+            log_shares
+            - keras.ops.square(distances) / 2
+            - keras.ops.log(sigmas[..., 0]),
+            axis=-1,
+        )
+        b = _quantile(
+            quantiles[..., 1:], given_a, centres[..., 1], sigmas[..., 1]
+        )
+        return keras.ops.concatenate([a, b], axis=-1)
 
 
-def _choose(values, components):
-    """Returns (N, H, W, 2) of (N, H, W, components, 2)."""
-    indices = components[..., None, None]
-    return keras.ops.take_along_axis(values, indices, axis=-2)[..., 0, :]
+def _quantile(quantile, log_shares, centres, sigmas):
+    """Returns the number, (N, H, W, 1), below which a share of a mixture lies.
+
+    Found by halving: there is no formula.
+
+    Args:
+        quantile: (N, 1, 1, 1), from 0 to 1.
+        log_shares: (N, H, W, components), of the components, in nats.
+        centres: (N, H, W, components), on this axis.
+        sigmas: (N, H, W, components), on this axis.
+    """
+    shares = keras.ops.exp(log_shares)
+    low = keras.ops.full_like(shares[..., :1], -LARGEST_AB)
+    high = -low
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        distances = (middle - centres) / sigmas
+        below = (1 + keras.ops.erf(distances / math.sqrt(2))) / 2
+        share = keras.ops.sum(shares * below, axis=-1, keepdims=True)
+        is_above = share > quantile
+        low = keras.ops.where(is_above, low, middle)
+        high = keras.ops.where(is_above, middle, high)
+    return (low + high) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,8 +23,10 @@ class Objective:
     """What a network's numbers mean, and how far they are from true ab.
 
     A subclass is a frozen dataclass whose fields are its settings: they become
-    flags of `kcolor-train` and keys of an experiment. All of it computes in
-    float32, whatever the precision of the network.
+    flags of `kcolor-train` and keys of an experiment. Those with the metadata
+    `{"setting": False}` are tuples that `adapt` learns from the data and the
+    model's file keeps. All of it computes in float32, whatever the precision of
+    the network.
 
     The network's outputs may be coarser than the photo; `ab` always has their
     grid.
@@ -78,11 +81,22 @@ class Objective:
 
     def state(self) -> dict[str, list[float]]:
         """Returns what `adapt` learnt, as the model's file keeps it."""
-        return {}
+        learnt = {
+            part.name: getattr(self, part.name)
+            for part in dataclasses.fields(self)
+            if not part.metadata.get("setting", True)
+        }
+        return {
+            name: list(value)
+            for name, value in learnt.items()
+            if value is not None
+        }
 
     def restore(self, state: dict[str, list[float]]) -> Objective:
         """Returns this objective with what `state` gave."""
-        return self
+        return dataclasses.replace(
+            self, **{name: tuple(value) for name, value in state.items()}
+        )
 
     def losses(self, outputs: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """Returns the `loss` of outputs, and scalars to log beside it.

@@ -47,7 +47,8 @@ class Supervised(keras.Model):
         Args:
             lightness: (N, H, W, 1), 0 to 100.
             ab: (N, H, W, 2), in ab units.
-            labels: (N,), the number of each photo's class, if it has one.
+            labels: (N,), the number of each photo's class; None leaves the
+                `class_loss` out.
             training: Whether dropout, batch statistics and the choice of
                 pixels are those of training.
         """
@@ -60,7 +61,7 @@ class Supervised(keras.Model):
         forward = colorizer.forward(lightness, training, network, positions)
         seeds = self._seeds if training else self._validation_seeds
         losses = colorizer.objective.train_losses(forward, target, seeds)
-        if colorizer.classes:
+        if colorizer.classes and labels is not None:
             class_loss = keras.ops.mean(
                 keras.losses.sparse_categorical_crossentropy(
                     labels, forward.classes, from_logits=True
@@ -89,8 +90,8 @@ class Supervised(keras.Model):
 
     def _log(self, losses, batch):
         photos = keras.ops.shape(batch[0])[0]
-        for name, mean in self._means.items():
-            mean.update_state(losses[name], sample_weight=photos)
+        for name, value in losses.items():
+            self._means[name].update_state(value, sample_weight=photos)
         return {name: mean.result() for name, mean in self._means.items()}
 
     def _choose(self, ab):

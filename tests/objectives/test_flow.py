@@ -50,6 +50,20 @@ def test_a_flow_that_knows_the_velocities_has_next_to_no_loss(random):
     assert float(known) < 0.02 < float(wrong)
 
 
+def test_the_graph_of_a_flow_does_not_grow_with_its_steps():
+    def size(steps):
+        def end(lightness):
+            network = Straight(tf.ones((1, 8, 8, 2)))
+            forward = Forward(network, Architecture(), lightness)
+            return Flow(flow_steps=steps).predict(forward)
+
+        signature = tf.TensorSpec((1, 8, 8, 1))
+        graph = tf.function(end).get_concrete_function(signature).graph
+        return len(graph.as_graph_def().node)
+
+    assert size(40) == size(4)
+
+
 def test_the_coarse_grid_of_a_flow_lies_on_the_photo_s_own_squares():
     flow, lightness = Flow(grid=4, flow_steps=1), np.zeros((1, 10, 8, 1))
     asked = []

@@ -50,3 +50,16 @@ def test_histograms_however_sure_decode_and_teach_to_finite_numbers(
         )
     assert np.isfinite(objective.decode(outputs)).all()
     assert np.isfinite(tape.gradient(losses["loss"], outputs)).all()
+
+
+def test_histograms_begin_with_the_colours_of_the_training_photos():
+    counts = np.zeros((256, 256), int)
+    counts[128 + 10, 128] = 30  # a little red
+    counts[128, 128] = 20  # grey has no hue
+    objective = HueChroma().adapt(counts)
+    outputs = np.zeros((1, 1, 1, objective.channels), "float32")
+    a, b = np.array(objective.decode(outputs))[0, 0, 0]
+    assert 5 < a < 15
+    assert abs(b) < 1
+    again = HueChroma().restore(objective.state())
+    np.testing.assert_array_equal(again.decode(outputs)[0, 0, 0], [a, b])

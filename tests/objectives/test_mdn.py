@@ -56,3 +56,30 @@ def test_the_mode_of_a_mixture_is_the_centre_of_its_highest_component():
     np.testing.assert_allclose(
         objective.decode(outputs)[0, 0, 0], centres[0, 0, 0, 1]
     )
+
+
+def test_draws_do_not_depend_on_the_order_of_the_components(constant, random):
+    objective = MixtureDensity(components=3)
+    outputs = 0.0 * random(1, 1, 1, objective.channels)
+    parts = random(1, 1, 1, 3, 5)
+    # The same three clouds, each in another component's place.
+    starts = objective._starts() / 16
+    orders = [[0, 1, 2], [1, 2, 0], [2, 1, 0]]
+    rows = []
+    for order in orders:
+        moved = parts[..., order, :].copy()
+        moved[..., 1:3] += starts[order] - starts
+        rows.append(moved.reshape(outputs.shape))
+    outputs = np.concatenate(rows, axis=2)
+    for seed in range(20):
+        draw = np.array(objective.sample(constant(outputs), seed))
+        np.testing.assert_allclose(draw - draw[:, :, :1], 0, atol=0.1)
+
+
+def test_draws_of_one_gaussian_are_its_own(constant):
+    objective = MixtureDensity(components=1, least_sigma=2.0)
+    outputs = np.zeros((4000, 1, 1, 5), "float32")
+    outputs[..., 3:] = -1e9  # no wider than the least
+    draws = np.array(objective.sample(constant(outputs), 1))[:, 0, 0]
+    np.testing.assert_allclose(draws.mean(0), [20, 0], atol=0.15)
+    np.testing.assert_allclose(np.cov(draws.T), 4 * np.eye(2), atol=0.3)
