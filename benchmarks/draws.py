@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from kcolor import pictures
+from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import load
 from kcolor.training.run import Run
@@ -19,9 +20,8 @@ from kcolor.training.run import Run
 DRAWS = 3
 
 
-def draws(run: Run, lightness) -> list[np.ndarray]:
-    """Returns a few draws of a run's model, (N, H, W, 2) each."""
-    colorizer = keras.saving.load_model(run.model)
+def draws(colorizer: Colorizer, lightness) -> list[np.ndarray]:
+    """Returns a few draws, (N, H, W, 2) each."""
     seeds = keras.random.SeedGenerator(0)
     return [
         np.asarray(colorizer.sample(lightness, seeds)) for _ in range(DRAWS)
@@ -38,19 +38,19 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=6)
     options = parser.parse_args()
     pixels = load(options.data, options.size).test.pixels
-    pixels = pixels[:: max(1, len(pixels) // options.photos)][: options.photos]
+    pixels = pictures.choose(pixels, options.photos)
     ((lightness, ab),) = batches(pixels, len(pixels))
-    versions = [
-        ab_pred
-        for path in options.runs
-        for ab_pred in draws(Run(path), lightness)
+    colorizers = [
+        keras.saving.load_model(Run(path).model) for path in options.runs
     ]
-    names = "  |  ".join(
-        f"{DRAWS} draws of {path.name}" for path in options.runs
-    )
+    versions = [ab for c in colorizers for ab in draws(c, lightness)]
+    names = [
+        f"{colorizer.objective.name} {number}"
+        for colorizer in colorizers
+        for number in range(1, DRAWS + 1)
+    ]
     rows = pictures.strips(lightness, *versions, ab)
-    title = f"grey  |  {names}  |  truth"
-    pictures.save_grid(options.out, rows, title, columns=1)
+    pictures.save_grid(options.out, rows, ("grey", *names, "truth"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import keras
 
 from kcolor import models, objectives
@@ -24,6 +26,9 @@ class Colorizer(keras.Model):
         classes: How many classes the training photos are labelled with; 0 for
             none. Only architectures that classify, too, care.
 
+    Raises:
+        UserError: The two do not fit each other, or the size.
+
     Example:
 
     >>> from kcolor.models.cnn import CNN
@@ -43,6 +48,8 @@ class Colorizer(keras.Model):
     ):
         # Lightness and ab stay float32; the network has its own precision.
         super().__init__(dtype="float32", **kwargs)
+        architecture.check(image_size, objective.channels)
+        objective.check(image_size, architecture.stride)
         self.architecture = architecture
         self.objective = objective
         self.image_size = image_size
@@ -66,8 +73,14 @@ class Colorizer(keras.Model):
                 training.
             network: What to ask in place of the whole network.
             positions: (N, S, 2), what to ask it for.
+
+        Raises:
+            ValueError: The lightness has another shape.
         """
         lightness = keras.ops.convert_to_tensor(lightness, "float32")
+        shape = tuple(lightness.shape)
+        if len(shape) != 4 or shape[-1] != 1:
+            raise ValueError(f"lightness must be (N, H, W, 1), not {shape}")
         return Forward(
             network or self.network,
             self.architecture,
@@ -89,6 +102,8 @@ class Colorizer(keras.Model):
             seed: An integer, a `keras.random.SeedGenerator`, or None for a
                 fresh draw at each call.
         """
+        if isinstance(seed, numbers.Integral):
+            seed = int(seed)  # Keras does not take NumPy's
         forward = self.forward(lightness)
         return self._full(self.objective.sample(forward, seed), lightness)
 

@@ -3,6 +3,7 @@
 import difflib
 import re
 import signal
+import textwrap
 from collections.abc import Iterable
 
 
@@ -65,4 +66,4 @@ def first_line(error: Exception) -> str:
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     # TensorFlow puts the operation before, and the file before the reason.
     text = re.sub(r"\{\{.*?\}\} ?| \[Op:\w+\].*", "", text)
-    return text.rpartition("; ")[2][:120]
+    return textwrap.shorten(text.rpartition("; ")[2], 120, placeholder=" ...")

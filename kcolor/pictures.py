@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -31,18 +32,26 @@ def strips(lightness: np.ndarray, *versions: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.concatenate(photos, axis=2)).astype(np.uint8)
 
 
+def choose(photos: np.ndarray, count: int) -> np.ndarray:
+    """Returns so many of the photos, or all, spread over them evenly.
+
+    Example:
+
+    >>> choose(np.arange(10), 3)
+    array([0, 3, 6])
+    """
+    return photos[:: max(1, len(photos) // count)][:count]
+
+
 def save_grid(
-    path: Path,
-    rows: np.ndarray,
-    title: str = "grey  |  ours  |  truth",
-    columns: int = 2,
+    path: Path, rows: np.ndarray, titles: Sequence[str], columns: int = 1
 ) -> None:
     """Writes strips as one picture.
 
     Args:
         path: PNG file.
         rows: uint8 (N, H, any W, 3).
-        title: Above each column.
+        titles: Of the photos in a strip, from left to right.
         columns: Strips side by side.
     """
     width = 2 * rows.shape[2] / rows.shape[1]
@@ -58,8 +67,11 @@ def save_grid(
         axis.axis("off")
     for axis, row in zip(axes.flat, rows, strict=False):
         axis.imshow(row)
+    photo = rows.shape[2] / len(titles)
     for axis in axes[0]:
-        axis.set_title(title)
+        for number, title in enumerate(titles):
+            place = ((number + 0.5) * photo, -0.03 * rows.shape[1])
+            axis.text(*place, title, ha="center", va="bottom")
     figure.savefig(path, dpi=100)
     plt.close(figure)
 

@@ -6,8 +6,18 @@ from jsonargparse.typing import restricted_number_type
 
 # What NumPy takes as a seed.
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
-# Above 0, and no infinity.
-Rate = restricted_number_type("Rate", float, [(">", 0), ("<", float("inf"))])
+# What float32 still holds: no infinity, and no number that becomes one.
+LARGEST = 1e38
+NonNegative = restricted_number_type(
+    "NonNegative", float, [(">=", 0), ("<=", LARGEST)]
+)
+Positive = restricted_number_type(
+    "Positive", float, [(">", 0), ("<=", LARGEST)]
+)
+# Parts of a network or a distribution: no machine holds more.
+Count = restricted_number_type("Count", int, [(">=", 1), ("<=", 4096)])
+# Times that a network halves the photo: at 12 it must have 4,096 pixels.
+Depth = restricted_number_type("Depth", int, [(">=", 1), ("<=", 12)])
 # A factor on numbers of filters: no machine holds four times a paper's network.
 Width = restricted_number_type("Width", float, [(">", 0), ("<=", 4)])
 # From 0 to below 1.

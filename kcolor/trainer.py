@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import textwrap
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from kcolor.training.run import Checkpoints, Run, open_run
 from kcolor.training.supervised import Supervised
 
 SAMPLES = 12  # photos in the picture grids
+DRAWS = 4  # of each, where the objective can be sampled
+TITLES = ("grey", "ours", "truth")
 SKIPPED_SHOWN = 20  # broken files named on the screen
 
 
@@ -54,9 +57,9 @@ def train(
         Interrupted: SIGINT or SIGTERM; the checkpoint is written.
     """
     experiment = resolve(experiment)
-    experiment.architecture.check(
-        experiment.image_size, experiment.objective.channels
-    )
+    architecture, objective = experiment.architecture, experiment.objective
+    architecture.check(experiment.image_size, objective.channels)
+    objective.check(experiment.image_size, architecture.stride)
     path = Path(run) if run is not None else None
     with open_run(path, experiment, resume) as opened:
         _prepare_keras(experiment)
@@ -66,7 +69,7 @@ def train(
             experiment.validation_share,
             lambda items, total: calls.progress(items, total, "decoding"),
         )
-        _check_batch(experiment, data)
+        _check_data(experiment, data)
         if resume:
             opened.check_fingerprint(data.fingerprint)
         else:
@@ -86,8 +89,9 @@ def train(
             _report(data, opened, weights)
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
-                f"memory or disk is full ({first_line(error)}): lower "
-                "--batch-size or make room, then go on with --resume"
+                f"memory or disk is full ({first_line(error)}): make room, "
+                "then go on with --resume, or begin a new --run with less than "
+                f"--batch-size {experiment.batch_size}"
             ) from error
         except OSError as error:
             if error.errno != errno.ENOSPC:
@@ -120,6 +124,8 @@ def resolve(experiment: Experiment) -> Experiment:
     if ema == "auto":
         ema = experiment.objective.ema
     known = [*experiment.objective.logged, *METRICS]
+    if experiment.architecture.classifies:
+        known.append("class_loss")
     if monitor not in known:
         raise unknown("metric to monitor", monitor, known)
     return dataclasses.replace(
@@ -146,7 +152,12 @@ def _prepare_keras(experiment: Experiment) -> None:
     keras.config.set_dtype_policy(experiment.precision)
 
 
-def _check_batch(experiment: Experiment, data: Data) -> None:
+def _check_data(experiment: Experiment, data: Data) -> None:
+    if experiment.monitor == "class_loss" and not _classes(experiment, data):
+        raise UserError(
+            f"'{experiment.data}' has no classes to monitor: give photos in "
+            "one folder a class, or another --monitor"
+        )
     if experiment.batch_size > len(data.train):
         raise UserError(
             f"batch size {experiment.batch_size} is more than the "
@@ -167,6 +178,11 @@ def _tell(experiment: Experiment, data: Data, run: Run) -> None:
         calls.say(f"skipped '{name}': {fault}")
     if len(data.skipped) > SKIPPED_SHOWN:
         calls.say(f"all that were skipped: '{run.environment}'")
+    classes = _classes(experiment, data)
+    if classes:
+        names = [name or "no folder" for name in classes]
+        names = textwrap.shorten(", ".join(names), 100, placeholder=" ...")
+        calls.say(f"{len(classes)} classes to learn, too: {names}")
     calls.say(
         f"{experiment.arch} + {experiment.loss}, {experiment.precision}, "
         f"run '{run.path}'"
@@ -192,12 +208,19 @@ def _fit(
     )
 
     # === Model and optimizer ===
-    labels, classes = _labels(experiment, data)
+    classes = _classes(experiment, data)
+    labels = {
+        split: _numbers(photos.domains, classes)
+        for split, photos in (
+            (TRAIN, data.train),
+            (VALIDATION, data.validation),
+        )
+    }
     colorizer = Colorizer(
         experiment.architecture,
         experiment.objective.adapt(histogram),
         experiment.image_size,
-        classes,
+        len(classes),
     )
     scheme = Supervised(colorizer, experiment.seed)
     optimizer = _optimizer(experiment, total_steps)
@@ -337,23 +360,19 @@ def _validate(
     return losses | evaluate.values(predict, pixels, weights)
 
 
-def _labels(
-    experiment: Experiment, data: Data
-) -> tuple[dict[str, np.ndarray | None], int]:
-    """Returns the number of each photo's class, by split, and how many.
+def _classes(experiment: Experiment, data: Data) -> list[str]:
+    """Returns the photos' classes, if they have some and the network cares."""
+    names = sorted({*data.train.domains, *data.validation.domains})
+    wanted = experiment.architecture.classifies and len(names) > 1
+    return names if wanted else []
 
-    None and 0 where the photos have no classes, or the network wants none.
-    """
-    splits = {TRAIN: data.train, VALIDATION: data.validation}
-    names = sorted({d for photos in splits.values() for d in photos.domains})
-    if not experiment.architecture.classifies or len(names) < 2:
-        return dict.fromkeys(splits), 0
-    number_of = {name: number for number, name in enumerate(names)}
-    numbers = {
-        split: np.array([number_of[d] for d in photos.domains], np.int32)
-        for split, photos in splits.items()
-    }
-    return numbers, len(names)
+
+def _numbers(domains: list[str], classes: list[str]) -> np.ndarray | None:
+    """Returns the number of each photo's class, if there are any."""
+    if not classes:
+        return None
+    number_of = {name: number for number, name in enumerate(classes)}
+    return np.array([number_of[name] for name in domains], np.int32)
 
 
 def _interrupted(run: Run, number: int) -> Interrupted:
@@ -444,17 +463,19 @@ def _averaged(scheme: keras.Model, ema: float):
 
 
 def _samples(predict: evaluate.Predictor, photos: np.ndarray) -> np.ndarray:
-    chosen = photos[:: max(1, len(photos) // SAMPLES)][:SAMPLES]
+    chosen = pictures.choose(photos, SAMPLES)
     ((lightness, ab),) = batches(chosen, len(chosen))
     return pictures.strips(lightness, np.asarray(predict(lightness)), ab)
 
 
 def _draws(colorizer: Colorizer, photos: np.ndarray) -> np.ndarray:
     """Returns photos in grey, in several plausible colours, and in truth."""
-    chosen = photos[:: max(1, len(photos) // SAMPLES)][:SAMPLES]
+    chosen = pictures.choose(photos, SAMPLES)
     ((lightness, ab),) = batches(chosen, len(chosen))
     seeds = keras.random.SeedGenerator(0)
-    draws = [np.asarray(colorizer.sample(lightness, seeds)) for _ in range(4)]
+    draws = [
+        np.asarray(colorizer.sample(lightness, seeds)) for _ in range(DRAWS)
+    ]
     return pictures.strips(lightness, *draws, ab)
 
 
@@ -464,7 +485,7 @@ def _log_pictures(
     writer = tf.summary.create_file_writer(str(run.tensorboard / "validation"))
     with writer.as_default(step):
         grids = _samples(predict, data.validation.pixels)
-        tf.summary.image("grey | ours | truth", grids, max_outputs=SAMPLES)
+        tf.summary.image(" | ".join(TITLES), grids, max_outputs=SAMPLES)
     writer.close()
 
 
@@ -477,15 +498,17 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     targets = {"grey": evaluate.grey, "ours": predict}
     measured = evaluate.measure(targets, data.test.pixels, weights)
     with whole(run.samples) as path:
-        pictures.save_grid(path, _samples(predict, data.test.pixels))
+        rows = _samples(predict, data.test.pixels)
+        pictures.save_grid(path, rows, TITLES, columns=2)
+    written = [run.samples, run.curves]
     if colorizer.objective.can_sample:
+        written.append(run.draws)
         with whole(run.draws) as path:
             rows = _draws(colorizer, data.test.pixels)
-            pictures.save_grid(
-                path, rows, "grey  |  four draws  |  truth", columns=1
-            )
+            draws = [f"draw {number}" for number in range(1, DRAWS + 1)]
+            pictures.save_grid(path, rows, ("grey", *draws, "truth"))
     with whole(run.metrics) as path:
         path.write_text(json.dumps(measured, indent=2) + "\n")
     calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
     calls.say(evaluate.table(measured))
-    calls.say(f"\nlook at '{run.samples}' and '{run.curves}'")
+    calls.say("\nlook at " + ", ".join(f"'{path}'" for path in written))

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from kcolor.colorizer import Colorizer
+from kcolor.errors import UserError
 from kcolor.models.architecture import Architecture
 from kcolor.models.cnn import CNN
+from kcolor.models.zhang import Zhang
 from kcolor.objectives.ce import CrossEntropy
+from kcolor.objectives.flow import Flow
 from kcolor.objectives.l2 import L2
+from kcolor.objectives.mdn import MixtureDensity
 from kcolor.objectives.objective import Objective
 
 pytestmark = pytest.mark.usefixtures("fresh_keras")
@@ -196,3 +200,26 @@ def test_weights_trained_in_mixed_precision_are_loaded_exactly(
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for ours, theirs in zip(colorizer.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (1, 8, 8, 2), (8, 8), (1, 8, 8, 3)]
+)
+def test_lightness_of_another_shape_is_refused_in_words(shape):
+    colorizer = Colorizer(CNN(head="conv"), L2(), image_size=16)
+    with pytest.raises(ValueError, match=r"lightness must be \(N, H, W, 1\)"):
+        colorizer.sample(np.zeros(shape, "float32"))
+
+
+def test_a_seed_may_be_numpy_s_as_well_as_python_s():
+    colorizer = Colorizer(CNN(head="conv"), MixtureDensity(), image_size=16)
+    lightness = np.full((1, 16, 16, 1), 50, "float32")
+    ours, theirs = (
+        np.array(colorizer.sample(lightness, seed)) for seed in (3, np.int64(3))
+    )
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_parts_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(UserError, match="--grid 6"):
+        Colorizer(Zhang(width=0.0625), Flow(grid=6), image_size=32)

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 import yaml
-from jsonargparse.typing import NonNegativeFloat
 
 from kcolor.cli.shell import load_tensorflow, shell
+from kcolor.settings import NonNegative
 from kcolor.training.experiment import from_command_line, other_experiment
 
 DESCRIPTION = """Trains one experiment and measures it on photos it has not
@@ -27,7 +27,7 @@ RUN_FLAGS = {
         "Go on with the run in --run, from its newest checkpoint.",
     ),
     "checkpoint_minutes": (
-        NonNegativeFloat,
+        NonNegative,
         10.0,
         "Minutes between checkpoints within an epoch.",
     ),

@@ -23,6 +23,11 @@ def small():
     return keras.initializers.VarianceScaling(1e-4)
 
 
+def narrow():
+    """Returns the initializer of pix2pix and CycleGAN."""
+    return keras.initializers.RandomNormal(0.0, 0.02)
+
+
 def conv(
     x, filters: int, name: str, kernel: int = 3, activation="relu", **options
 ):
@@ -54,7 +59,7 @@ def norm(x, name: str, epsilon: float = 1e-3):
     return BatchNormalization(epsilon=epsilon, name=name)(x)
 
 
-def enlarge(x, name: str):
+def double(x, name: str):
     """Returns features of twice the size, each pixel a square of 2x2.
 
     As `keras.layers.UpSampling2D`, which loses the number of channels where a

@@ -69,11 +69,11 @@ class Architecture:
         """
         raise NotImplementedError
 
-    def sampled(self, network: keras.Model) -> keras.Model | None:
-        """Returns the network's twin for training on few pixels of each photo.
+    def sparse(self, network: keras.Model) -> keras.Model | None:
+        """Returns the network for training on few pixels of each photo.
 
         Args:
-            network: What `build` returned; the twin shares its weights.
+            network: What `build` returned; the other shares its weights.
 
         Returns:
             A model of (planes, positions) to (N, S, 1, channels), where
@@ -81,6 +81,11 @@ class Architecture:
             None for networks that train on all pixels.
         """
         return None
+
+
+def doubled(filters: int, level: int) -> int:
+    """Returns a level's filters: twice the last one's, up to eight times."""
+    return filters * min(2**level, 8)
 
 
 def scaled(filters: int, width: float) -> int:

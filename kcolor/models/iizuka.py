@@ -103,9 +103,9 @@ class Iizuka(Architecture):
 
         # === Colorization ===
         x = convolve(x, ((128, 1),), "color1_")
-        x = layers.enlarge(x, "enlarge1")
+        x = layers.double(x, "enlarge1")
         x = convolve(x, ((64, 1), (64, 1)), "color2_")
-        x = layers.enlarge(x, "enlarge2")
+        x = layers.double(x, "enlarge2")
         x = convolve(x, ((32, 1),), "color3_")
         x = keras.layers.Conv2D(
             channels,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jsonargparse.typing import PositiveInt
-
 from kcolor.late import keras
 from kcolor.models import register
 from kcolor.models.architecture import Architecture, scaled
-from kcolor.settings import Width
+from kcolor.settings import Count, Width
 
 # Filters and convolutions of each block of VGG-16; each closes with pooling.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -51,7 +49,7 @@ class Larsson(Architecture):
     """
 
     width: Width = 0.25
-    hidden: PositiveInt = 256
+    hidden: Count = 256
 
     @property
     def stride(self) -> int:
@@ -99,7 +97,7 @@ class Larsson(Architecture):
         )(x)
         return keras.Model(inputs, outputs(x), name=self.name)
 
-    def sampled(self, network: keras.Model) -> keras.Model:
+    def sparse(self, network: keras.Model) -> keras.Model:
         from kcolor.layers.hypercolumn import At
 
         positions = keras.Input((None, 2), dtype="int32", name="positions")
@@ -116,7 +114,7 @@ class Larsson(Architecture):
             parts.append(part)
         x = hypercolumn(parts)
         x = network.get_layer("outputs")(network.get_layer("head")(x))
-        return keras.Model([network.input, positions], x, name="sampled")
+        return keras.Model([network.input, positions], x, name="sparse")
 
 
 def _halved(x, name: str):

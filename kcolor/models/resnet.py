@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import restricted_number_type
 
 from kcolor.late import keras
 from kcolor.models import register
 from kcolor.models.architecture import Architecture
+from kcolor.settings import Count
 
 AUTO_BLOCKS = 0
+Blocks = restricted_number_type("Blocks", int, [(">=", 0), ("<=", 100)])
 
 
 @register("resnet")
@@ -42,15 +44,15 @@ class ResNet(Architecture):
         and Fei-Fei 2016, "Perceptual Losses", supplement.
     """
 
-    filters: PositiveInt = 32
-    blocks: NonNegativeInt = AUTO_BLOCKS
+    filters: Count = 32
+    blocks: Blocks = AUTO_BLOCKS
 
     @property
     def multiple(self) -> int:
         return 8  # 4 for the strides, and no less than 2 pixels to reflect
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
-        from kcolor import layers
+        from kcolor.layers import narrow, outputs
 
         blocks = self.blocks or (6 if image_size <= 128 else 9)
         inputs = keras.Input((None, None, planes), name="planes")
@@ -61,7 +63,7 @@ class ResNet(Architecture):
                 self.filters * 2**number,
                 3,
                 strides=2,
-                kernel_initializer=_narrow(),
+                kernel_initializer=narrow(),
                 name=f"shrink{number}",
             )(x)
             x = _normalised(x, f"shrink{number}")
@@ -74,25 +76,27 @@ class ResNet(Architecture):
                 self.filters * 2 ** (2 - number),
                 3,
                 strides=2,
-                padding="same",
-                kernel_initializer=_narrow(),
+                kernel_initializer=narrow(),
                 name=f"enlarge{number}",
+            )(x)
+            # Back to where the convolutions took their squares from: "same"
+            # would leave the features a pixel further down and to the right.
+            x = keras.layers.Cropping2D(
+                ((1, 0), (1, 0)), name=f"enlarge{number}_crop"
             )(x)
             x = _normalised(x, f"enlarge{number}")
         x = _convolved(x, channels, 7, "head")
-        return keras.Model(inputs, layers.outputs(x), name=self.name)
-
-
-def _narrow():
-    return keras.initializers.RandomNormal(0.0, 0.02)
+        return keras.Model(inputs, outputs(x), name=self.name)
 
 
 def _convolved(x, filters: int, kernel: int, name: str):
     """Returns a convolution, padded by reflection."""
+    from kcolor.layers import narrow
+
     edge = (kernel // 2, kernel // 2)
     x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
     return keras.layers.Conv2D(
-        filters, kernel, kernel_initializer=_narrow(), name=name
+        filters, kernel, kernel_initializer=narrow(), name=name
     )(x)
 
 

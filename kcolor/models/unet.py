@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jsonargparse.typing import PositiveInt
-
 from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture, check_depth
-from kcolor.settings import Share
+from kcolor.models.architecture import Architecture, check_depth, doubled
+from kcolor.settings import Count, Depth, Share
 
-WIDEST = 8  # times the first level
 HEADS = 4  # of the attention
 MOST_TOKENS = 1024  # whose attention to each other fits in memory
 
@@ -25,7 +22,8 @@ class UNet(Architecture):
     Squares of 2x2 pixels become channels first, and ab is predicted at that
     half size, which is all that most photos' files hold of it. Each level has
     a residual block of two 3x3 convolutions with batch normalisation on the way
-    down and on the way up. Any image size.
+    down and on the way up. Any photo size; in training
+    at least 2^(depth + 1) pixels.
 
     Cost, with l2 at 64x64: 6.55 M parameters, 0.37 GFLOP a photo, trained
     on 208 photos/s by two cores.
@@ -50,8 +48,8 @@ class UNet(Architecture):
         All You Need", sec. 3.2.
     """
 
-    filters: PositiveInt = 32
-    depth: PositiveInt = 4
+    filters: Count = 32
+    depth: Depth = 4
     attention: bool = False
     dropout: Share = 0.0
 
@@ -69,8 +67,8 @@ class UNet(Architecture):
         if self.attention and tokens > MOST_TOKENS:
             raise UserError(
                 f"the attention of unet cannot take photos of {image_size} "
-                f"pixels at depth {self.depth}: --depth more, or leave out "
-                "--attention"
+                f"pixels at depth {self.depth}: --depth more, or "
+                "--attention false"
             )
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
@@ -78,14 +76,14 @@ class UNet(Architecture):
 
         inputs = keras.Input((None, None, planes), name="planes")
         x = layers.SpaceToDepth(name="half")(inputs)
-        x = layers.conv(x, self._filters(0), "stem", activation=None)
+        x = layers.conv(x, self.filters, "stem", activation=None)
 
         # === Down ===
         skips = []
         for level in range(self.depth):
             x = _block(x, f"down{level}")
             skips.append(x)
-            filters = self._filters(level + 1)
+            filters = doubled(self.filters, level + 1)
             x = layers.conv(
                 x,
                 filters,
@@ -105,7 +103,7 @@ class UNet(Architecture):
 
         # === Up ===
         for level in reversed(range(self.depth)):
-            filters = self._filters(level)
+            filters = doubled(self.filters, level)
             x = keras.layers.Conv2D(4 * filters, 1, name=f"spread{level}")(x)
             x = layers.DepthToSpace(name=f"enlarge{level}")(x)
             x = keras.layers.Concatenate(name=f"join{level}")([x, skips[level]])
@@ -117,9 +115,6 @@ class UNet(Architecture):
             channels, 1, kernel_initializer=layers.small(), name="head"
         )(x)
         return keras.Model(inputs, layers.outputs(x), name=self.name)
-
-    def _filters(self, level: int) -> int:
-        return self.filters * min(2**level, WIDEST)
 
 
 def _block(x, name: str):

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
+from jsonargparse.typing import ClosedUnitInterval
 
 from kcolor.color import gamut_bins
 from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.objectives import register
-from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
+from kcolor.objectives.quantiles import bin_at
+from kcolor.settings import NonNegative
 
 NEIGHBOURS = 5
 SIGMA = 5.0  # of the soft encoding and of the prior's smoothing, in ab units
 BIN_AREA = 100.0  # in squared ab units
-LEAST_SHARE = 1e-6  # of any bin in the prior: no weight is ever infinite
+LEAST_PRIOR = 1e-6  # of any bin: no weight is ever infinite
 
 
 @register("ce")
@@ -67,19 +68,25 @@ class CrossEntropy(Objective):
 
     bins: Literal[313, 261] = 313
     rebalance: ClosedUnitInterval = 0.5
-    temperature: NonNegativeFloat = 0.38
+    temperature: NonNegative = 0.38
     labels: Literal["soft", "hard"] = "soft"
-    focal: NonNegativeFloat = 0.0
+    focal: NonNegative = 0.0
     # Learnt by `adapt`, kept in the model: no setting.
     prior: tuple[float, ...] | None = dataclasses.field(
         default=None, repr=False, metadata={"setting": False}
     )
 
     def __post_init__(self):
-        if not self.temperature and self.term_weights:
+        if self._is_mode and self.term_weights:
             raise UserError(
-                "--temperature 0 gives added terms no gradient: set it above 0"
+                f"--temperature {self.temperature} gives added terms no "
+                "gradient: set it higher"
             )
+
+    @property
+    def _is_mode(self) -> bool:
+        # Devices may flush numbers below `tiny` to 0, and 0 / 0 is no number.
+        return self.temperature < np.finfo(np.float32).tiny
 
     @property
     def channels(self) -> int:
@@ -102,7 +109,7 @@ class CrossEntropy(Objective):
         kernel = np.exp(-squares / (2 * SIGMA**2))
         kernel /= kernel.sum(0)
         prior = kernel @ (counts / counts.sum())
-        prior = np.maximum(prior, LEAST_SHARE)
+        prior = np.maximum(prior, LEAST_PRIOR)
         return self.restore({"prior": (prior / prior.sum()).tolist()})
 
     def class_weights(self) -> np.ndarray:
@@ -154,8 +161,7 @@ class CrossEntropy(Objective):
     def decode(self, outputs):
         logits = self._logits(outputs)
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
-        # Devices may flush numbers below `tiny` to 0, and 0 / 0 is no number.
-        if self.temperature < np.finfo(np.float32).tiny:
+        if self._is_mode:
             return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
         # The largest to 0 first: divided by a tiny temperature, no other way
         # round leaves it finite.
@@ -172,9 +178,9 @@ class CrossEntropy(Objective):
         # would jump across the plane where neighbours differ little.
         bins = gamut_bins(self.bins)
         rows = np.float32(bins[:, :1] == np.unique(bins[:, 0]))
-        row = at_quantile(keras.ops.matmul(shares, rows), quantiles[..., 0])
+        row = bin_at(keras.ops.matmul(shares, rows), quantiles[..., 0])
         in_row = keras.ops.take(np.ascontiguousarray(rows.T), row, axis=0)
-        drawn = at_quantile(shares * in_row, quantiles[..., 1])
+        drawn = bin_at(shares * in_row, quantiles[..., 1])
         return keras.ops.take(bins, drawn, axis=0)
 
     def _logits(self, outputs):

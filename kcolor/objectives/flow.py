@@ -9,11 +9,13 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from kcolor.color import LARGEST_AB
+from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.regression import SCALE
 from kcolor.resize import enlarge, shrink
+from kcolor.settings import Count
 
 # The noise that `predict` starts from, repeated where the grid is larger. Not
 # drawn by Keras, whose draws differ between devices and under XLA.
@@ -34,8 +36,8 @@ class Flow(Objective):
     not a mean.
 
     Args:
-        grid: Pixels of the photo, along each side, to one of the coarse grid;
-            at least as many as to one of the architecture's outputs.
+        grid: Pixels of the photo, along each side, to one of the coarse grid: a
+            multiple of those to one of the architecture's outputs.
         flow_steps: Steps (Heun's, two questions each) from noise to colour: 8
             to 16 are enough.
 
@@ -52,11 +54,19 @@ class Flow(Objective):
     ema: ClassVar[float] = 0.999
 
     grid: PositiveInt = 4
-    flow_steps: PositiveInt = 8
+    flow_steps: Count = 8
 
     @property
     def channels(self) -> int:
         return 2
+
+    def check(self, image_size: int, stride: int) -> None:
+        if self.grid % stride or self.grid > image_size:
+            raise UserError(
+                f"--grid {self.grid} does not fit photos of {image_size} "
+                f"pixels and an architecture that answers for squares of "
+                f"{stride}: give a multiple of {stride}, at most {image_size}"
+            )
 
     def train_losses(self, forward, ab, seeds):
         truth = shrink(ab, self._side(forward)) / SCALE
@@ -86,22 +96,20 @@ class Flow(Objective):
 
     def _side(self, forward) -> int:
         """Returns the network's outputs, along a side, to one of the grid."""
-        return max(1, self.grid // forward.stride)
+        return self.grid // forward.stride
 
     def _coarse(self, forward) -> tuple:
         """Returns N, and height and width of the coarse grid."""
         photos, height, width = forward.shape
-        grid = self._side(forward) * forward.stride
-        return photos, -(-height // grid), -(-width // grid)
+        return photos, -(-height // self.grid), -(-width // self.grid)
 
     def _velocity(self, forward, between, time):
         """Returns the velocity, (N, h, w, 2), of coarse ab at a time."""
-        side = self._side(forward)
         photos, height, width = forward.shape
-        planes = enlarge(between, side * forward.stride, "nearest")
+        planes = enlarge(between, self.grid, "nearest")
         times = keras.ops.broadcast_to(time, (photos, height, width, 1))
         outputs = forward(planes[:, :height, :width], times)
-        return shrink(keras.ops.cast(outputs, "float32"), side)
+        return shrink(keras.ops.cast(outputs, "float32"), self._side(forward))
 
     def _follow(self, forward, ab):
         """Returns ab, (N, H, W, 2), where the velocities lead from noise."""

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jsonargparse.typing import NonNegativeFloat, restricted_number_type
+from jsonargparse.typing import restricted_number_type
 
 from kcolor.late import keras
 from kcolor.objectives import register
-from kcolor.objectives.draws import at_quantile
 from kcolor.objectives.objective import Objective
+from kcolor.objectives.quantiles import bin_at
 from kcolor.objectives.terms import length
+from kcolor.settings import NonNegative
 
 LARGEST_CHROMA = 134.0  # pure blue has it, in ab units
 LEAST_SHARE = 1e-6  # of a bin, in the prior and to divide by
 UNSURE = 0.03  # mean hues shorter than this fade to grey
-Bins = restricted_number_type("Bins", int, (">=", 2))
+Bins = restricted_number_type("Bins", int, [(">=", 2), ("<=", 1024)])
 
 
 @register("hue_chroma")
@@ -55,7 +56,7 @@ class HueChroma(Objective):
     can_sample: ClassVar[bool] = True
 
     histogram_bins: Bins = 32
-    hue_weight: NonNegativeFloat = 5.0
+    hue_weight: NonNegative = 5.0
     # Learnt by `adapt`, kept in the model: no setting. Hue, then chroma.
     prior: tuple[float, ...] | None = dataclasses.field(
         default=None, repr=False, metadata={"setting": False}
@@ -122,7 +123,7 @@ class HueChroma(Objective):
             (forward.shape[0], 1, 1, 2), seed=seeds
         )
         shares = keras.ops.softmax(hue_logits, axis=-1)
-        drawn = at_quantile(shares, quantiles[..., 0])
+        drawn = bin_at(shares, quantiles[..., 0])
         hue = keras.ops.take(self._directions(), drawn, axis=0)
         chroma = self._quantile(chroma_logits, quantiles[..., 1])
         return chroma[..., None] * hue

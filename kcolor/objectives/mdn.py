@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jsonargparse.typing import PositiveFloat, PositiveInt
+from jsonargparse.typing import restricted_number_type
 
-from kcolor.color import LARGEST_AB
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
+from kcolor.objectives.quantiles import value_at
 from kcolor.objectives.regression import SCALE
+from kcolor.settings import Count
 
 # An untrained network's components: how far from grey, and how wide.
 SPREAD = 20.0
-HALVINGS = 16  # from the range of ab to less than a hundredth
+Sigma = restricted_number_type("Sigma", float, [(">=", 0.01), ("<=", 100)])
 
 
 @register("mdn")
@@ -53,8 +54,8 @@ class MixtureDensity(Objective):
     also_logged: ClassVar[tuple[str, ...]] = ("nll", "bits")
     can_sample: ClassVar[bool] = True
 
-    components: PositiveInt = 8
-    least_sigma: PositiveFloat = 1.0
+    components: Count = 8
+    least_sigma: Sigma = 1.0
     answer: Literal["mean", "mode"] = "mean"
 
     @property
@@ -114,42 +115,17 @@ class MixtureDensity(Objective):
         quantiles = keras.random.uniform(
             (forward.shape[0], 1, 1, 2), seed=seeds
         )
-        a = _quantile(
-            quantiles[..., :1], log_shares, centres[..., 0], sigmas[..., 0]
+        a = value_at(
+            log_shares, centres[..., 0], sigmas[..., 0], quantiles[..., 0]
         )
-        distances = (a - centres[..., 0]) / sigmas[..., 0]
+        distances = (a[..., None] - centres[..., 0]) / sigmas[..., 0]
         given_a = keras.ops.log_softmax(
             log_shares
             - keras.ops.square(distances) / 2
             - keras.ops.log(sigmas[..., 0]),
             axis=-1,
         )
-        b = _quantile(
-            quantiles[..., 1:], given_a, centres[..., 1], sigmas[..., 1]
+        b = value_at(
+            given_a, centres[..., 1], sigmas[..., 1], quantiles[..., 1]
         )
-        return keras.ops.concatenate([a, b], axis=-1)
-
-
-def _quantile(quantile, log_shares, centres, sigmas):
-    """Returns the number, (N, H, W, 1), below which a share of a mixture lies.
-
-    Found by halving: there is no formula.
-
-    Args:
-        quantile: (N, 1, 1, 1), from 0 to 1.
-        log_shares: (N, H, W, components), of the components, in nats.
-        centres: (N, H, W, components), on this axis.
-        sigmas: (N, H, W, components), on this axis.
-    """
-    shares = keras.ops.exp(log_shares)
-    low = keras.ops.full_like(shares[..., :1], -LARGEST_AB)
-    high = -low
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        distances = (middle - centres) / sigmas
-        below = (1 + keras.ops.erf(distances / math.sqrt(2))) / 2
-        share = keras.ops.sum(shares * below, axis=-1, keepdims=True)
-        is_above = share > quantile
-        low = keras.ops.where(is_above, low, middle)
-        high = keras.ops.where(is_above, middle, high)
-    return (low + high) / 2
+        return keras.ops.stack([a, b], axis=-1)

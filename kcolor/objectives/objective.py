@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from jsonargparse.typing import NonNegativeFloat
 
 from kcolor.objectives import terms
+from kcolor.settings import NonNegative, settings
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
@@ -33,9 +33,10 @@ class Objective:
 
     Args:
         chroma_transport: Weight of an added term: how far the batch's predicted
-            colours, wherever they are, must be moved to become the true ones.
+            colours, wherever they are, must be moved to become the true ones,
+            in ab units: about 10 for grey ones.
         chroma_gap: Weight of an added term: how much less or more colourful
-            each photo is than the truth.
+            each photo is than the truth, in ab units: about 18 for grey ones.
     """
 
     name: ClassVar[str]
@@ -52,8 +53,8 @@ class Objective:
     # Share of the average of the weights that suits it, as `--ema`.
     ema: ClassVar[float] = 0.0
 
-    chroma_transport: NonNegativeFloat = field(default=0.0, kw_only=True)
-    chroma_gap: NonNegativeFloat = field(default=0.0, kw_only=True)
+    chroma_transport: NonNegative = field(default=0.0, kw_only=True)
+    chroma_gap: NonNegative = field(default=0.0, kw_only=True)
 
     @property
     def channels(self) -> int:
@@ -70,6 +71,17 @@ class Objective:
         """Names of what `train_losses` returns."""
         return ("loss", *self.also_logged, *self.term_weights)
 
+    def check(self, image_size: int, stride: int) -> None:
+        """Refuses, before anything is built, what could not be trained.
+
+        Args:
+            image_size: Height and width of the photos, in pixels.
+            stride: The architecture's.
+
+        Raises:
+            UserError: A setting does not fit.
+        """
+
     def adapt(self, histogram: np.ndarray) -> Objective:
         """Returns this objective fitted to the training photos' colours.
 
@@ -81,15 +93,12 @@ class Objective:
 
     def state(self) -> dict[str, list[float]]:
         """Returns what `adapt` learnt, as the model's file keeps it."""
-        learnt = {
-            part.name: getattr(self, part.name)
-            for part in dataclasses.fields(self)
-            if not part.metadata.get("setting", True)
-        }
+        names = {part.name for part in dataclasses.fields(self)}
+        names -= {part.name for part in settings(type(self))}
         return {
-            name: list(value)
-            for name, value in learnt.items()
-            if value is not None
+            name: list(getattr(self, name))
+            for name in sorted(names)
+            if getattr(self, name) is not None
         }
 
     def restore(self, state: dict[str, list[float]]) -> Objective:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from jsonargparse.typing import PositiveFloat
-
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.regression import Regression
+from kcolor.settings import Positive
 
 
 @register("smooth_l1")
@@ -31,7 +30,7 @@ class SmoothL1(Regression):
         User-Guided Image Colorization", eq. 2 (delta = 1).
     """
 
-    delta: PositiveFloat = 1.0
+    delta: Positive = 1.0
 
     def penalty(self, difference):
         size = keras.ops.abs(difference)

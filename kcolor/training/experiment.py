@@ -17,20 +17,23 @@ from jsonargparse import (
     ActionConfigFile,
     ArgumentError,
     ArgumentParser,
+    DefaultHelpFormatter,
     get_loader,
 )
-from jsonargparse.typing import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    OpenUnitInterval,
-    PositiveInt,
-)
+from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from kcolor import models, objectives
 from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
-from kcolor.settings import Rate, Seed, Share, settings
+from kcolor.settings import (
+    LARGEST,
+    NonNegative,
+    Positive,
+    Seed,
+    Share,
+    settings,
+)
 
 SCHEMES = ("supervised",)
 
@@ -55,13 +58,13 @@ class Experiment:
         steps: End after this many optimizer steps, even if epochs are left;
             0 for no such limit.
         batch_size: Photos a step.
-        optimizer: adam, or adamw, which takes --weight-decay.
+        optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest.
         schedule: What becomes of the learning rate: cosine lets it fall to 0
             over the whole training; plateau divides it by 10, once, when
-            --monitor has not improved for --patience epochs; constant.
+            --monitor has not improved for --patience epochs; constant keeps it.
         monitor: Validation metric that says which epoch is the best, e.g.
-            rmse_ab, auc or loss; auto is what suits the loss.
+            rmse_ab, auc, loss or class_loss; auto is what suits the loss.
         patience: Epochs without improvement after which plateau acts.
         warmup_steps: Steps over which cosine first rises from 0.
         weight_decay: Of adamw.
@@ -72,11 +75,10 @@ class Experiment:
             of the training.
         early_stopping: End after this many epochs in which --monitor has not
             improved; 0 for never.
-        precision: float32, mixed_bfloat16, mixed_float16, or auto: bfloat16
-            where the processor or the GPU computes in it.
-        jit: Whether XLA compiles the step: true, false, or auto: on a GPU
-            only, since it slows these networks down on processors. Needs
-            --deterministic false.
+        precision: Of the network; auto: bfloat16 where the processor or the GPU
+            computes in it, float32 elsewhere.
+        jit: Whether XLA compiles the step; auto: on a GPU only, since it slows
+            these networks down on processors. Needs --deterministic false.
         deterministic: Whether the same experiment on the same machine gives the
             same weights, bit for bit.
         seed: Of the weights, the order of the photos, and all else random.
@@ -92,13 +94,13 @@ class Experiment:
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Rate = 1e-3
+    learning_rate: Positive = 1e-3
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     monitor: str = "auto"
     patience: PositiveInt = 5
     warmup_steps: NonNegativeInt = 0
-    weight_decay: NonNegativeFloat = 0.004
-    clip_norm: NonNegativeFloat = 0.0
+    weight_decay: NonNegative = 0.004
+    clip_norm: NonNegative = 0.0
     ema: Literal["auto"] | Share = "auto"
     early_stopping: NonNegativeInt = 0
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = (
@@ -132,7 +134,7 @@ class Experiment:
         try:
             parsed = parser.parse_object(fields)
         except (ArgumentError, TypeError) as error:
-            raise _readable(error, get_type_hints(kind), parser) from error
+            raise _readable(error, kind, parser) from error
         return _experiment(kind, parsed)
 
     @functools.cached_property
@@ -204,8 +206,12 @@ def from_command_line(
         _check_keys(part, kind, f"key in '{path}'")
 
     parser = _parser(kind, prog=prog, description=description)
+    group = parser.add_argument_group("the run")
     for name, (type_, default, text) in extra.items():
-        _add(parser, name, type_, default, text)
+        if type_ is bool:
+            group.add_argument(f"--{name}", action="store_true", help=text)
+        else:
+            _add(group, name, type_, default, text)
     parser.add_argument(
         "--config",
         action=ActionConfigFile,
@@ -214,8 +220,8 @@ def from_command_line(
     try:
         parsed = parser.parse_args(argv)
     except (ArgumentError, TypeError) as error:
-        types = get_type_hints(kind) | {k: v[0] for k, v in extra.items()}
-        raise _readable(error, types, parser) from error
+        types = {k: v[0] for k, v in extra.items()}
+        raise _readable(error, kind, parser, types) from error
     return _experiment(kind, parsed), {name: parsed[name] for name in extra}
 
 
@@ -276,8 +282,24 @@ def _read(path: Path) -> dict:
 def _check_keys(config: dict, kind: type, what: str) -> None:
     known = [field.name for field in dataclasses.fields(kind)]
     for key in config:
-        if key not in known:
-            raise unknown(what, str(key), known)
+        if key in known:
+            continue
+        owners = _owners(str(key))
+        if owners:
+            raise UserError(
+                f"unknown {what} '{key}': it belongs to {' or '.join(owners)}"
+            )
+        raise unknown(what, str(key), known)
+
+
+def _owners(name: str) -> list[str]:
+    """Returns the architectures and losses that have a setting, as flags."""
+    return [
+        f"--{flag} {part}"
+        for flag, registry in (("arch", models), ("loss", objectives))
+        for part in registry.names()
+        if name in {field.name for field in settings(registry.get(part))}
+    ]
 
 
 def _parser(kind: type[Experiment], **options) -> ArgumentParser:
@@ -285,54 +307,75 @@ def _parser(kind: type[Experiment], **options) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
         print_config="--print-%s",
+        formatter_class=_HelpFormatter,
         **options,
     )
-    types, texts = get_type_hints(kind), _help(kind)
-    for field in dataclasses.fields(kind):
-        text = texts[field.name]
-        _add(parser, field.name, types[field.name], field.default, text)
-    return parser
-
-
-def _add(parser: ArgumentParser, name: str, type_, default, text: str) -> None:
-    flag = "--" + name.replace("_", "-")
-    if type_ is bool and default is False:
-        parser.add_argument(flag, action="store_true", help=text)
-    else:
-        parser.add_argument(flag, type=type_, default=default, help=text)
-
-
-def _help(kind: type[Experiment]) -> dict[str, str]:
-    """Returns the text of each field, from the docstrings of the parts."""
     names = {
         "architectures": ", ".join(models.names()),
         "objectives": ", ".join(objectives.names()),
         "schemes": ", ".join(SCHEMES),
     }
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    types = get_type_hints(kind)
+    for title, part in _sections(kind).items():
+        group = parser.add_argument_group(title)
+        for parameter in docstring_parser.parse(part.__doc__).params:
+            name = parameter.arg_name
+            text = " ".join(parameter.description.split()).format(**names)
+            _add(group, name, types[name], fields[name].default, text)
+    return parser
+
+
+def _sections(kind: type[Experiment]) -> dict[str, type]:
+    """Returns the classes whose docstrings tell of the fields, by title."""
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    parts = (
-        Experiment,
-        models.get(defaults["arch"]),
-        objectives.get(defaults["loss"]),
-    )
+    arch, loss = defaults["arch"], defaults["loss"]
     return {
-        parameter.arg_name: " ".join(parameter.description.split()).format(
-            **names
-        )
-        for part in parts
-        for kind_ in reversed(part.__mro__[:-1])
-        for parameter in docstring_parser.parse(kind_.__doc__ or "").params
+        "the experiment": Experiment,
+        f"the architecture {arch}": models.get(arch),
+        f"the loss {loss}": objectives.get(loss),
+        "terms that any loss can carry": Objective,
     }
 
 
+class _HelpFormatter(DefaultHelpFormatter):
+    """Leaves out the names of types, which `_add` says in a user's words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help
+
+
+def _add(group, name: str, type_, default, text: str) -> None:
+    takes = _wanted(type_)
+    if default is not None:
+        shown = str(default)
+        takes += f"; default: {shown.lower() if type_ is bool else shown}"
+    group.add_argument(
+        f"--{name.replace('_', '-')}",
+        type=type_,
+        default=default,
+        metavar=name.rpartition("_")[2].upper(),
+        help=f"{text} ({takes})",
+    )
+
+
 def _readable(
-    error: Exception, types: dict[str, type], parser: ArgumentParser
+    error: Exception,
+    kind: type[Experiment],
+    parser: ArgumentParser,
+    other_types: dict[str, type] | None = None,
 ) -> UserError:
     """Returns the error of the parser in one line of a user's words."""
+    types = get_type_hints(kind) | (other_types or {})
     text = " ".join(str(error).split())
     unrecognised = re.match(r"unrecognized arguments: (\S+)", text)
     if unrecognised:
         flag = unrecognised[1].split("=")[0]
+        owners = _owners(flag.removeprefix("--").replace("-", "_"))
+        if owners:
+            return UserError(
+                f"unknown flag '{flag}': it belongs to {' or '.join(owners)}"
+            )
         flags = [f for a in parser._actions for f in a.option_strings]
         near = difflib.get_close_matches(flag, flags, n=1)
         hint = f": did you mean '{near[0]}'?" if near else ": see --help"
@@ -351,7 +394,8 @@ def _readable(
 def _wanted(type_: type) -> str:
     """Returns what values of a type are, in a user's words."""
     if get_origin(type_) is Literal:
-        return f"one of {', '.join(map(str, get_args(type_)))}"
+        *others, last = map(str, get_args(type_))
+        return f"{', '.join(others)} or {last}" if others else last
     if get_args(type_):
         return " or ".join(_wanted(part) for part in get_args(type_))
     words = {
@@ -362,4 +406,5 @@ def _wanted(type_: type) -> str:
     }
     word = next(words[base] for base in words if issubclass(type_, base))
     rule = getattr(type_, "_expression", "").replace("v", "")
+    rule = rule.replace(f" and <={LARGEST}", "")  # goes without saying
     return f"{word} {rule}".strip()

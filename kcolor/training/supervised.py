@@ -25,10 +25,10 @@ class Supervised(keras.Model):
         # The network has its own precision; lightness and ab stay float32.
         super().__init__(dtype="float32")
         self.colorizer = colorizer
-        self._sampled = None
+        self._sparse = None
         if not colorizer.objective.sees_all:
             network = colorizer.network
-            self._sampled = colorizer.architecture.sampled(network)
+            self._sparse = colorizer.architecture.sparse(network)
         self._seeds = keras.random.SeedGenerator(seed)
         self._validation_seeds = keras.random.SeedGenerator(seed)
         self._first_draw = self._validation_seeds.state.numpy()
@@ -55,8 +55,8 @@ class Supervised(keras.Model):
         colorizer = self.colorizer
         target = colorizer.to_grid(ab)
         network, positions = None, None
-        if training and self._sampled is not None:
-            network = self._sampled
+        if training and self._sparse is not None:
+            network = self._sparse
             target, positions = self._choose(target)
         forward = colorizer.forward(lightness, training, network, positions)
         seeds = self._seeds if training else self._validation_seeds

@@ -389,7 +389,7 @@ def test_a_batch_larger_than_the_photos_is_one_line(refused, small):
 def test_a_loss_that_is_no_number_is_one_line_with_the_step(
     refused, small, quick
 ):
-    line = refused(*small, "--learning-rate", "1e39", "--run", "run")
+    line = refused(*small, "--learning-rate", "1e38", "--run", "run")
     assert "step" in line
     assert "--learning-rate" in line
 

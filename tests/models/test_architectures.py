@@ -107,7 +107,7 @@ def test_no_two_parts_of_a_hypercolumn_begin_alike():
 def test_larsson_trained_on_samples_shares_its_weights_with_the_whole():
     larsson = Larsson(width=0.0625, hidden=8)
     network = larsson.build(64, planes=1, channels=4)
-    sampled = larsson.sampled(network)
+    sampled = larsson.sparse(network)
     assert {id(w) for w in sampled.weights} == {id(w) for w in network.weights}
     planes = random(2, 64, 64, 1)
     positions = np.stack(np.divmod(np.arange(1024), 32), -1)[None]

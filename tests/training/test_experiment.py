@@ -59,6 +59,7 @@ def help_of(capsys, *argv) -> dict[str, str]:
         parse(*argv, "--help")
     assert ended.value.code == 0
     _, _, options = capsys.readouterr().out.partition("options:")
+    options = re.sub(r"\n\n\S.*:(?=\n)", "", options)  # titles of sections
     entries = re.split(r"\n  (?=-)", options)
     flags = {}
     for entry in entries:
@@ -75,10 +76,13 @@ def test_every_field_is_a_flag_with_help_and_its_default(capsys, arch, loss):
     fields = dataclasses.fields(experiment_type(arch, loss))
     for field in fields:
         text = flags[field.name.replace("_", "-")]
-        told = re.split(r"\((?:type|default):", text)[0].strip()
+        told, _, takes = text.rpartition(" (")
         assert len(told.split()) >= 2
         assert told.endswith(".")
-        assert f"default: {field.default})" in text
+        default = field.default
+        if isinstance(default, bool):
+            default = str(default).lower()
+        assert takes.endswith(f"; default: {default})")
     others = {name.replace("_", "-") for name in RUN_FLAGS} | {"config"}
     names = {field.name.replace("_", "-") for field in fields}
     assert set(flags) >= names | others
@@ -92,6 +96,19 @@ def test_help_names_every_architecture_loss_and_scheme(capsys):
         ("scheme", SCHEMES),
     ):
         assert ", ".join(names) in flags[flag]
+
+
+def test_help_says_what_a_setting_takes_and_to_what_it_belongs(capsys):
+    with pytest.raises(SystemExit):
+        parse("--arch", "unet", "--loss", "mdn", "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(auto or true or false; default: auto)" in text
+    assert "(a whole number >=1 and <=12; default: 4)" in text
+    assert "(mean or mode; default: mean)" in text
+    titles = ["the architecture unet:", "the loss mdn:", "the run:"]
+    flags = ["--attention", "--least-sigma", "--checkpoint-minutes"]
+    for title, flag in zip(titles, flags, strict=True):
+        assert text.index(title) < text.index(f"{flag} ", text.index(title))
 
 
 def test_help_of_a_config_tells_the_settings_of_its_loss(capsys, config):
@@ -120,6 +137,8 @@ def test_without_flags_the_experiment_is_the_default_one():
         (["--loss=smooth_l1", "--delta=2"], "delta", 2.0),
         (["--jit", "true"], "jit", True),
         (["--jit", "off"], "jit", False),
+        (["--arch", "unet", "--attention", "true"], "attention", True),
+        (["--arch", "unet", "--attention", "false"], "attention", False),
     ],
 )
 def test_flags_set_fields(flags, field, value):
@@ -150,6 +169,17 @@ def test_flags_of_the_run_are_no_part_of_the_experiment():
         "resume": True,
         "checkpoint_minutes": 0.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("true", True), ("false", False), ("'false'", False)]
+)
+def test_attention_may_be_written_in_a_config_as_on_the_command_line(
+    config, word, meant
+):
+    path = config(f"arch: unet\nattention: {word}")
+    assert parse("--config", path).attention is meant
+    assert Experiment.of(arch="unet", attention=meant).attention is meant
 
 
 @pytest.mark.parametrize("words", [["--lo", "l2"], ["--ar=cnn"], ["--resum"]])
@@ -282,7 +312,10 @@ def test_settings_of_parts_never_share_a_name(arch, loss):
         (["--no-deterministic"], ["'--deterministic'?"]),
         (["--xyzzy", "3"], ["'--xyzzy'", "--help"]),
         (["photos"], ["'photos'", "--help"]),
-        (["--loss", "l2", "--bins", "261"], ["'--bins'"]),
+        (["--loss", "l2", "--bins", "261"], ["'--bins'", "--loss ce"]),
+        (["--arch", "zhang", "--filters", "8"], ["'--filters'", "--arch unet"]),
+        (["--flow-steps", "8"], ["'--flow-steps'", "--loss flow"]),
+        (["--arch", "unet", "--attention", "maybe"], ["--attention", "true"]),
         (["--scheme", "gan"], ["--scheme", "gan", "supervised"]),
         (["--optimizer", "sgd"], ["--optimizer", "sgd", "adam"]),
         (["--precision", "fp16"], ["--precision", "mixed_float16"]),
@@ -324,6 +357,12 @@ def test_an_unknown_name_is_answered_with_the_right_ones(flags, named):
         ("--dropout", "-0.1"),
         ("--rebalance", "1.1"),
         ("--temperature", "-1"),
+        ("--temperature", "inf"),
+        ("--temperature", "1e39"),
+        ("--focal", "inf"),
+        ("--chroma-gap", "inf"),
+        ("--chroma-transport", "nan"),
+        ("--clip-norm", "inf"),
         ("--clip-norm", "-1"),
         ("--deterministic", "maybe"),
         ("--checkpoint-minutes", "often"),
@@ -332,6 +371,31 @@ def test_an_unknown_name_is_answered_with_the_right_ones(flags, named):
 )
 def test_a_value_of_the_wrong_type_or_range_is_named_with_its_flag(flag, value):
     text = refusal(flag, value)
+    assert flag in text
+    assert value in text
+
+
+@pytest.mark.parametrize(
+    ("part", "flag", "value"),
+    [
+        ("--arch=unet", "--depth", "20000"),
+        ("--arch=unet", "--filters", "100000"),
+        ("--arch=pix2pix", "--depth", "13"),
+        ("--arch=resnet", "--blocks", "1000"),
+        ("--arch=larsson", "--hidden", "100000"),
+        ("--arch=zhang", "--width", "5"),
+        ("--loss=flow", "--flow-steps", "100000"),
+        ("--loss=mdn", "--components", "100000"),
+        ("--loss=mdn", "--least-sigma", "inf"),
+        ("--loss=mdn", "--least-sigma", "1e-9"),
+        ("--loss=hue_chroma", "--histogram-bins", "1"),
+        ("--loss=hue_chroma", "--histogram-bins", "100000"),
+        ("--loss=hue_chroma", "--hue-weight", "inf"),
+        ("--loss=smooth_l1", "--delta", "inf"),
+    ],
+)
+def test_what_no_machine_could_hold_is_refused(part, flag, value):
+    text = refusal(part, flag, value)
     assert flag in text
     assert value in text
 
@@ -361,7 +425,9 @@ def test_an_unknown_key_of_a_config_is_answered_with_the_right_one(
 
 
 def test_a_setting_of_another_loss_is_an_unknown_key(config):
-    assert "'bins'" in refusal("--config", config("loss: l2\nbins: 261"))
+    text = refusal("--config", config("loss: l2\nbins: 261"))
+    assert "'bins'" in text
+    assert "--loss ce" in text
 
 
 @pytest.mark.parametrize(

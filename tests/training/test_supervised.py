@@ -8,8 +8,10 @@ import tensorflow as tf
 from kcolor import objectives
 from kcolor.colorizer import Colorizer
 from kcolor.models.cnn import CNN
+from kcolor.models.iizuka import Iizuka
 from kcolor.models.larsson import Larsson
 from kcolor.models.unet import UNet
+from kcolor.objectives.ce import CrossEntropy
 from kcolor.objectives.l2 import L2
 from kcolor.training.supervised import Supervised
 
@@ -112,3 +114,16 @@ def test_sizes_may_be_known_when_the_graph_runs_only():
         return scheme.losses_of(lightness, ab, training=True)["loss"]
 
     assert np.isfinite(loss(*photos(2, 33, 40)))
+
+
+def test_photos_without_classes_are_judged_by_the_other_losses():
+    objective = CrossEntropy(rebalance=0)
+    scheme = Supervised(Colorizer(Iizuka(0.0625), objective, 16, classes=3))
+    scheme.compile()
+    lightness = np.full((2, 16, 16, 1), 50, "float32")
+    found = scheme.evaluate(
+        tf.data.Dataset.from_tensors((lightness, np.zeros((2, 16, 16, 2)))),
+        verbose=0,
+        return_dict=True,
+    )
+    assert found["nll"] > 0
