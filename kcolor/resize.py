@@ -18,7 +18,9 @@ def resize(
     As `keras.ops.image.resize`, which refuses sizes that are known only when a
     graph runs.
     """
-    resized = tf.image.resize(pixels, (height, width), interpolation)
+    # Under XLA the gradient of 16-bit features would not be of 16 bits.
+    whole = tf.cast(pixels, "float32")
+    resized = tf.image.resize(whole, (height, width), interpolation)
     return tf.cast(resized, pixels.dtype)
 
 

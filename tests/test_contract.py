@@ -224,6 +224,22 @@ def test_xla_computes_the_same_losses(arch, loss, histogram, monkeypatch):
     np.testing.assert_allclose(compiled, plain, rtol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", models.names())
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.filterwarnings("error:.*jit_compile")
+def test_xla_trains_in_mixed_precision(arch, precision, histogram):
+    disable_op_determinism()
+    keras.config.set_dtype_policy(precision)
+    losses = losses_of_training(
+        colorizer_of(arch, "ce", histogram),
+        20,  # larsson sees few pixels at a time
+        keras.optimizers.Adam(1e-3),
+        jit_compile=True,
+    )
+    assert losses[-1] < losses[0]
+
+
 @EVERY_PAIR
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_on_nearly_the_same_loss(

@@ -83,7 +83,9 @@ class Iizuka(Architecture):
 
         # === The Whole Photo ===
         side = -(-image_size // 8)
-        x = keras.ops.image.resize(low, (side, side), "bilinear")
+        # Under XLA the gradient of 16-bit features would not be of 16 bits.
+        x = keras.ops.cast(low, "float32")
+        x = keras.ops.image.resize(x, (side, side), "bilinear")
         x = keras.layers.Flatten(name="flatten")(convolve(x, GLOBAL, "global"))
         x = self._dense(x, 1024, "global_dense1")
         described = self._dense(x, 512, "global_dense2")
