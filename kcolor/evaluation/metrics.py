@@ -228,6 +228,9 @@ def auc(figures: Figures) -> np.ndarray:
 def auc_rebalanced(figures: Figures) -> np.ndarray:
     """As `auc`, each pixel by the inverse share of its colour in training.
 
+    On few photos it is what the few pixels of the rarest colours say, and the
+    interval with it.
+
     Reference:
 
     - [Zhang et al., 2016](https://arxiv.org/abs/1603.08511), section 3.1
