@@ -19,9 +19,9 @@ NOISE = 4  # planes
 # Colours are compared pixel by pixel and as means of squares of these sides:
 # alone, single pixels would not mind neighbours that disagree.
 SIDES = (1, 4, 16)
-# The noise of the colourings that `predict` is the mean of: each is followed by
-# its opposite, so that the tints they give cancel out. Not drawn by Keras, whose
-# draws differ between devices and under XLA.
+# The noise of the colourings that `predict` is the mean of, each followed by
+# its opposite, so that the tints they give cancel out. Not drawn by Keras,
+# whose draws differ between devices and under XLA.
 PREDICT_NOISE = np.random.default_rng(0).normal(size=(32, NOISE))
 PREDICT_NOISE = np.stack([PREDICT_NOISE, -PREDICT_NOISE], 1).reshape(-1, NOISE)
 Draws = restricted_number_type(
