@@ -78,8 +78,8 @@ class Colorizer(keras.Model):
             ValueError: The lightness has another shape.
         """
         lightness = keras.ops.convert_to_tensor(lightness, "float32")
-        shape = tuple(lightness.shape)
-        if len(shape) != 4 or shape[-1] != 1:
+        shape = lightness.shape
+        if shape.rank != 4 or shape[-1] != 1:
             raise ValueError(f"lightness must be (N, H, W, 1), not {shape}")
         return Forward(
             network or self.network,
@@ -96,6 +96,8 @@ class Colorizer(keras.Model):
 
     def sample(self, lightness, seed=None):
         """Returns one plausible ab, (N, H, W, 2), another for each seed.
+
+        By objectives that know only one answer, that one.
 
         Args:
             lightness: (N, H, W, 1), 0 to 100.

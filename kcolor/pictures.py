@@ -68,7 +68,7 @@ def save_grid(
     for axis, row in zip(axes.flat, rows, strict=False):
         axis.imshow(row)
     photo = rows.shape[2] / len(titles)
-    for axis in axes[0]:
+    for axis, _ in zip(axes[0], rows, strict=False):
         for number, title in enumerate(titles):
             place = ((number + 0.5) * photo, -0.03 * rows.shape[1])
             axis.text(*place, title, ha="center", va="bottom")

@@ -1,8 +1,11 @@
 """Settings: the fields of a dataclass that a user sets, and their types."""
 
 import dataclasses
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse.typing import restricted_number_type
+
+from kcolor.errors import UserError
 
 # What NumPy takes as a seed.
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
@@ -22,6 +25,31 @@ Depth = restricted_number_type("Depth", int, [(">=", 1), ("<=", 12)])
 Width = restricted_number_type("Width", float, [(">", 0), ("<=", 4)])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
+
+
+class Checked:
+    """Refuses settings that are not what their types say.
+
+    As the command line does, for parts that are made in Python.
+    """
+
+    def __post_init__(self):
+        types = get_type_hints(type(self))
+        for field in settings(type(self)):
+            value, type_ = getattr(self, field.name), types[field.name]
+            try:
+                if get_origin(type_) is Literal:
+                    is_right = value in get_args(type_)
+                elif type_ is bool:
+                    is_right = isinstance(value, bool)
+                else:
+                    is_right = type_(value) == value
+            except (TypeError, ValueError):
+                is_right = False
+            if not is_right:
+                raise UserError(
+                    f"{field.name} of {self.name} cannot be {value!r}"
+                )
 
 
 def settings(kind: type) -> list[dataclasses.Field]:

@@ -6,15 +6,22 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.config import (  # not in TensorFlow's own API
+    disable_op_determinism,
+    is_op_determinism_enabled,
+)
 
 from kcolor import pictures
+from kcolor.color import LARGEST_AB
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import TRAIN, VALIDATION, Data, load
@@ -30,6 +37,8 @@ from kcolor.training.supervised import Supervised
 SAMPLES = 12  # photos in the picture grids
 DRAWS = 4  # of each, where the objective can be sampled
 TITLES = ("grey", "ours", "truth")
+NEITHER = {"colorfulness", "spread"}  # best high nor low: no monitors
+LOSS_SCALE = 2.0**13  # in float16 at the start, for losses in ab units
 SKIPPED_SHOWN = 20  # broken files named on the screen
 
 
@@ -57,12 +66,11 @@ def train(
         Interrupted: SIGINT or SIGTERM; the checkpoint is written.
     """
     experiment = resolve(experiment)
-    architecture, objective = experiment.architecture, experiment.objective
-    architecture.check(experiment.image_size, objective.channels)
-    objective.check(experiment.image_size, architecture.stride)
     path = Path(run) if run is not None else None
-    with open_run(path, experiment, resume) as opened:
-        _prepare_keras(experiment)
+    with (
+        _prepared_keras(experiment),
+        open_run(path, experiment, resume) as opened,
+    ):
         data = load(
             experiment.data,
             experiment.image_size,
@@ -91,7 +99,7 @@ def train(
             raise UserError(
                 f"memory or disk is full ({first_line(error)}): make room, "
                 "then go on with --resume, or begin a new --run with less than "
-                f"--batch-size {experiment.batch_size}"
+                f"--batch-size {experiment.batch_size} or a smaller --arch"
             ) from error
         except OSError as error:
             if error.errno != errno.ENOSPC:
@@ -123,9 +131,9 @@ def resolve(experiment: Experiment) -> Experiment:
     ema = experiment.ema
     if ema == "auto":
         ema = experiment.objective.ema
-    known = [*experiment.objective.logged, *METRICS]
+    known = {*experiment.objective.logged, *METRICS} - NEITHER
     if experiment.architecture.classifies:
-        known.append("class_loss")
+        known.add("class_loss")
     if monitor not in known:
         raise unknown("metric to monitor", monitor, known)
     return dataclasses.replace(
@@ -145,11 +153,26 @@ def _computes_bfloat16() -> bool:
     return not words.isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _prepare_keras(experiment: Experiment) -> None:
+@contextlib.contextmanager
+def _prepared_keras(experiment: Experiment) -> Iterator[None]:
+    """Sets what Keras and TensorFlow keep for all, and takes it back."""
+    policy = keras.config.dtype_policy()
+    was_deterministic = is_op_determinism_enabled()
     keras.utils.set_random_seed(experiment.seed)
-    if experiment.deterministic:
-        tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(experiment.precision)
+    try:
+        _set_determinism(experiment.deterministic)
+        yield
+    finally:
+        _set_determinism(was_deterministic)
+        keras.config.set_dtype_policy(policy)
+
+
+def _set_determinism(wanted: bool) -> None:
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
+    else:
+        disable_op_determinism()
 
 
 def _check_data(experiment: Experiment, data: Data) -> None:
@@ -326,7 +349,12 @@ def _fit(
                 )
                 logs |= {f"val_{name}": value for name, value in found.items()}
                 value = found[experiment.monitor]
-                if best is None or (value > best if higher else value < best):
+                # A monitor that is no number, nan, is never the better one.
+                if (
+                    best is None
+                    or math.isnan(best)
+                    or (value > best if higher else value < best)
+                ):
                     best = value
                     with whole(run.model) as path:
                         colorizer.save(path)
@@ -409,7 +437,10 @@ def _optimizer(
         optimizer = keras.optimizers.Adam(**options)
     if experiment.precision == "mixed_float16":
         # Small gradients would vanish in float16.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        unit = experiment.objective.range_loss / (2 * LARGEST_AB)
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            optimizer, initial_scale=LOSS_SCALE / max(unit, 1.0)
+        )
     return optimizer
 
 
@@ -489,6 +520,20 @@ def _log_pictures(
     writer.close()
 
 
+def _without_nan(measured: dict) -> dict:
+    """Returns figures with null where they are no number, as JSON wants it."""
+    return {
+        target: {
+            metric: {
+                name: None if math.isnan(number) else number
+                for name, number in found.items()
+            }
+            for metric, found in metrics.items()
+        }
+        for target, metrics in measured.items()
+    }
+
+
 def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     """Measures the best model of a run on the test photos."""
     # In float32, as it is for whoever loads it.
@@ -508,7 +553,8 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
             draws = [f"draw {number}" for number in range(1, DRAWS + 1)]
             pictures.save_grid(path, rows, ("grey", *draws, "truth"))
     with whole(run.metrics) as path:
-        path.write_text(json.dumps(measured, indent=2) + "\n")
+        text = json.dumps(_without_nan(measured), indent=2, allow_nan=False)
+        path.write_text(text + "\n")
     calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
     calls.say(evaluate.table(measured))
     calls.say("\nlook at " + ", ".join(f"'{path}'" for path in written))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 import kcolor
 from kcolor import trainer
@@ -358,16 +360,15 @@ def test_an_unknown_monitor_is_answered_with_the_right_one(
 def test_an_image_size_that_is_too_small_is_refused_before_data_is_read(
     tmp_path, head, smallest
 ):
-    small = Experiment.of(
-        data=str(tmp_path / "missing"),
-        loss="l2",
-        head=head,
-        image_size=smallest - 1,
-    )
-    text = refusal(small, tmp_path / "run")
-    assert "--image-size" in text
-    assert str(smallest) in text
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError) as refused:
+        Experiment.of(
+            data=str(tmp_path / "missing"),
+            loss="l2",
+            head=head,
+            image_size=smallest - 1,
+        )
+    assert "--image-size" in str(refused.value)
+    assert str(smallest) in str(refused.value)
 
 
 def test_a_batch_larger_than_the_photos_is_refused(tmp_path, experiment):
@@ -425,6 +426,67 @@ def test_where_memory_ends_the_advice_can_be_followed(
     text = refusal(experiment(), tmp_path / "run")
     assert "new --run with less than --batch-size 3" in text
     assert "OOM when allocating" in text
+
+
+@pytest.mark.parametrize("monitor", ["colorfulness", "spread"])
+def test_what_is_best_neither_high_nor_low_is_no_monitor(
+    tmp_path, experiment, monitor
+):
+    chosen = experiment(loss="energy", monitor=monitor)
+    assert monitor in refusal(chosen, tmp_path / "run")
+
+
+def test_an_epoch_whose_monitor_is_no_number_is_never_the_better_one(
+    tmp_path, experiment, quick, measured_as
+):
+    kept = []
+    for monitor, values in (
+        ("ssim_rgb", [float("nan"), 0.5, float("nan")]),
+        ("rmse_ab", [2, 1, 2]),
+    ):
+        measured_as(**{monitor: values})
+        chosen = experiment(epochs=3, monitor=monitor)
+        run = train(chosen, tmp_path / monitor)
+        kept.append(keras.saving.load_model(run.model).weights)
+    for one, other in zip(*kept, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_figures_that_are_no_numbers_are_null_in_json(finished):
+    text = finished.metrics.read_text()
+    assert "NaN" not in text
+    # Photos of 10 pixels are too small for it.
+    assert json.loads(text)["ours"]["ssim_rgb"]["value"] is None
+
+
+def test_a_training_leaves_keras_as_it_was(tmp_path, experiment, quick):
+    policy = keras.config.dtype_policy().name
+    was_deterministic = is_op_determinism_enabled()
+    for number, deterministic in enumerate((True, False)):
+        chosen = experiment(
+            precision="mixed_bfloat16", deterministic=deterministic
+        )
+        train(chosen, tmp_path / str(number))
+        assert keras.config.dtype_policy().name == policy
+        assert is_op_determinism_enabled() == was_deterministic
+
+
+def test_a_training_runs_beside_the_main_thread(tmp_path, experiment, quick):
+    runs = []
+    thread = threading.Thread(
+        target=lambda: runs.append(train(experiment(), tmp_path / "run"))
+    )
+    thread.start()
+    thread.join()
+    assert runs[0].model.exists()
+
+
+@pytest.mark.parametrize("loss", ["l2", "smooth_l1", "ce"])
+def test_no_step_is_skipped_in_float16(tmp_path, experiment, loss):
+    chosen = experiment(loss=loss, precision="mixed_float16", epochs=2)
+    run = train(chosen, tmp_path / "run")
+    # The cosine is at its end when all steps were taken.
+    assert float(column(run, "learning_rate")[-1]) == pytest.approx(0, abs=1e-9)
 
 
 def test_data_that_is_missing_is_refused(tmp_path, experiment):

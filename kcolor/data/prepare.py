@@ -54,7 +54,7 @@ class Data:
         near_grey: How many training photos were dropped for having no colour.
         skipped: Name and fault of each file that could not be used.
         notes: What else a user should know, a line each.
-        fingerprint: sha256 over the content of all files.
+        fingerprint: sha256 over the content of all files, and their classes.
     """
 
     train: Photos
@@ -232,12 +232,14 @@ class _Gathered:
         return used
 
     def data(self, digests: list[bytes]) -> Data:
+        domains = [d for split in self.splits.values() for d in split.domains]
+        content = [*digests, "\0".join(domains).encode()]
         return Data(
             **{name: split.photos() for name, split in self.splits.items()},
             near_grey=self.near_grey,
             skipped=self.skipped,
             notes=self.notes,
-            fingerprint=hashlib.sha256(b"".join(digests)).hexdigest(),
+            fingerprint=hashlib.sha256(b"".join(content)).hexdigest(),
         )
 
     def too_few(self, data: str, total: int) -> str:

@@ -106,11 +106,11 @@ def table(measured: dict[str, dict[str, dict[str, float]]]) -> str:
     rmse_ab             0.00 [ 0.00,  0.00]
     ...
     """
-    lines = [f"{'':16}" + "".join(f"{name:>23}" for name in measured)]
+    lines = [f"{'':18}" + "".join(f"{name:>23}" for name in measured)]
     for metric in SHOWN:
         cells = [
             "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**metrics[metric])
             for metrics in measured.values()
         ]
-        lines.append(f"{metric:16}" + "".join(f"{cell:>23}" for cell in cells))
+        lines.append(f"{metric:18}" + "".join(f"{cell:>23}" for cell in cells))
     return "\n".join(lines)

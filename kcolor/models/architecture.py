@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from kcolor.errors import UserError
+from kcolor.settings import Checked
 
 if TYPE_CHECKING:
     import keras
 
 
-class Architecture:
+class Architecture(Checked):
     """What sees lightness and produces `channels` numbers for each pixel.
 
     A subclass is a frozen dataclass whose fields are its settings: they become

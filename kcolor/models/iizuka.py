@@ -24,11 +24,11 @@ class Iizuka(Architecture):
 
     Low-level features, from them mid-level ones and global ones, a fusion
     layer, and a colorization network that ends at half the size. Where the
-    photos have classes, a branch of the global features learns them, too; its
-    loss has the weight 1/300, beside errors of ab scaled to 0..1. Any image
-    size. Unlike in the paper, outputs are not squashed by a sigmoid, and the
-    global branch sees the low-level features at the size they had in training,
-    where the paper shrinks the photo.
+    photos have classes, a branch of the global features learns them, too, to
+    help the others; its loss has the weight 1/300, beside errors of ab scaled
+    to 0..1, or beside nats. Any image size. Unlike in the paper, outputs are
+    not squashed by a sigmoid, and the global branch sees the low-level features
+    at the size they had in training, where the paper shrinks the photo.
 
     Cost, with l2 at 64x64: 1.17 M parameters, 0.09 GFLOP a photo, trained
     on 560 photos/s by two cores.

@@ -45,7 +45,7 @@ class Larsson(Architecture):
 
     Reference:
         Larsson, Maire and Shakhnarovich 2016, "Learning Representations for
-        Automatic Colorization", sec. 3.1 and 3.2.
+        Automatic Colorization", sec. 3.
     """
 
     width: Width = 0.25

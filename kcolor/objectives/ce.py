@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jsonargparse.typing import ClosedUnitInterval
+from jsonargparse.typing import ClosedUnitInterval, restricted_number_type
 
 from kcolor.color import gamut_bins
 from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
-from kcolor.objectives.quantiles import bin_at
+from kcolor.objectives.quantiles import bin_at, draw
 from kcolor.settings import NonNegative
 
 NEIGHBOURS = 5
 SIGMA = 5.0  # of the soft encoding and of the prior's smoothing, in ab units
 BIN_AREA = 100.0  # in squared ab units
 LEAST_PRIOR = 1e-6  # of any bin: no weight is ever infinite
+
+
+Power = restricted_number_type("Power", float, [(">=", 0), ("<=", 10)])
 
 
 @register("ce")
@@ -35,9 +39,9 @@ class CrossEntropy(Objective):
     bin has the share p of all training pixels weighs
     1 / (rebalance p + (1 - rebalance) / Q), scaled to 1 in the mean of the
     smoothed prior. `decode` is the annealed mean: the mean of the bins under
-    the softmax sharpened by `temperature`. `sample` draws bins with the weights
-    taken back, first by a, then by b given a, all pixels of a photo by the same
-    two quantiles.
+    the softmax sharpened by `temperature`. `sample` draws a, then b given a,
+    from the density that `nll` is that of: with the weights taken back, each
+    bin evenly over its square, all pixels of a photo by the same two quantiles.
 
     Args:
         bins: 313, the bins of the paper, or 261, those that 8-bit colours
@@ -46,8 +50,9 @@ class CrossEntropy(Objective):
             in the paper, 1 until every bin weighs the same.
         temperature: Of the annealed mean: 1 is the expectation, 0 the mode.
         labels: soft, spread over five bins, or hard, the nearest bin alone.
-        focal: How much less pixels count whose colour is already likely: each
-            weighs (1 - its probability) to this power; 0 for all alike.
+        focal: How much less pixels count whose colour is already known: each
+            weighs (1 - p) to this power, where -log p is how far its cross
+            entropy is from the least it can be; 0 for all alike.
 
     Example:
 
@@ -70,13 +75,14 @@ class CrossEntropy(Objective):
     rebalance: ClosedUnitInterval = 0.5
     temperature: NonNegative = 0.38
     labels: Literal["soft", "hard"] = "soft"
-    focal: NonNegative = 0.0
+    focal: Power = 0.0
     # Learnt by `adapt`, kept in the model: no setting.
     prior: tuple[float, ...] | None = dataclasses.field(
         default=None, repr=False, metadata={"setting": False}
     )
 
     def __post_init__(self):
+        super().__post_init__()
         if self._is_mode and self.term_weights:
             raise UserError(
                 f"--temperature {self.temperature} gives added terms no "
@@ -133,11 +139,13 @@ class CrossEntropy(Objective):
         `cross_entropy` is that of the softmax and the labels, `nll` that of the
         density on the ab plane, as `mdn` has one.
         """
-        nearest, entropies = self._cross_entropies(outputs, ab)
+        nearest, entropies, least = self._cross_entropies(outputs, ab)
         weights = keras.ops.take(self.class_weights(), nearest)
         if self.focal:
-            # Not the power of 0, whose gradient is no number.
-            doubt = keras.ops.maximum(1 - keras.ops.exp(-entropies), 1e-6)
+            # What a perfect answer has is no doubt. And not the power of 0,
+            # whose gradient is no number.
+            doubt = 1 - keras.ops.exp(least - entropies)
+            doubt = keras.ops.maximum(doubt, 1e-6)
             weights = weights * doubt**self.focal
         return {
             "loss": keras.ops.mean(weights * entropies),
@@ -171,17 +179,16 @@ class CrossEntropy(Objective):
 
     def sample(self, forward, seeds):
         shares = keras.ops.softmax(self._own_logits(forward()))
-        quantiles = keras.random.uniform(
-            (forward.shape[0], 1, 1, 2), seed=seeds
-        )
+        quantiles = draw(forward, seeds)
         # Bins of one a are a row. The quantile of all bins in any one order
         # would jump across the plane where neighbours differ little.
         bins = gamut_bins(self.bins)
         rows = np.float32(bins[:, :1] == np.unique(bins[:, 0]))
-        row = bin_at(keras.ops.matmul(shares, rows), quantiles[..., 0])
+        row, a = bin_at(keras.ops.matmul(shares, rows), quantiles[..., 0])
         in_row = keras.ops.take(np.ascontiguousarray(rows.T), row, axis=0)
-        drawn = bin_at(shares * in_row, quantiles[..., 1])
-        return keras.ops.take(bins, drawn, axis=0)
+        drawn, b = bin_at(shares * in_row, quantiles[..., 1])
+        within = math.sqrt(BIN_AREA) * keras.ops.stack([a, b], axis=-1)
+        return keras.ops.take(bins, drawn, axis=0) + within
 
     def _logits(self, outputs):
         """Returns the outputs as logits, counted from the best constant ones.
@@ -202,7 +209,7 @@ class CrossEntropy(Objective):
         return logits - np.log(self.class_weights())
 
     def _cross_entropies(self, outputs, ab):
-        """Returns each pixel's nearest bin and cross entropy, both (...).
+        """Returns each pixel's nearest bin, cross entropy and its least, (...).
 
         A dense target would be gigabytes: since its five weights sum to 1,
         -sum w log softmax(z) = logsumexp(z) - sum w z needs only five logits.
@@ -217,7 +224,9 @@ class CrossEntropy(Objective):
             shares = keras.ops.cast(shares, "float32")[..., None]
         chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
         expected = keras.ops.sum(shares * chosen, -1)
-        return indices[..., 0], keras.ops.logsumexp(logits, -1) - expected
+        entropies = keras.ops.logsumexp(logits, -1) - expected
+        sizes = keras.ops.log(keras.ops.maximum(shares, LEAST_PRIOR))
+        return indices[..., 0], entropies, -keras.ops.sum(shares * sizes, -1)
 
 
 def _cells(ab):

@@ -36,10 +36,12 @@ class EnergyScore(Objective):
 
     mean(|x - y| + |x' - y|) / 2 - |x - x'| / 2, where y is the truth: least, on
     average, where x and x' are drawn as y is, so that diverse colours need no
-    discriminator. Assumes nothing about their shape. The noise is the poster's:
-    planes beside the lightness, one number each for the whole photo. `sample`
-    is a colouring by fresh noise. The one answer is the mean of `draws`
-    colourings by noise that is always the same.
+    discriminator. It is the mean of those of single pixels and of the means of
+    squares of 4 and of 16 of the outputs, so it is proper for these, not for
+    whole photos. Assumes nothing about the colours' shape. The noise is the
+    poster's: planes beside the lightness, one number each for the whole photo.
+    `sample` is a colouring by fresh noise. The one answer is the mean of
+    `draws` colourings by noise that is always the same.
 
     Args:
         draws: How many colourings the one answer is the mean of.

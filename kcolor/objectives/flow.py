@@ -33,13 +33,19 @@ class Flow(Objective):
     colours, not even that pixels are independent. `sample` follows the
     velocities from fresh noise to colour. The one answer follows them from
     noise that is always the same, so it, too, is one plausible colouring and
-    not a mean.
+    not a mean. It carries no added terms: what velocities point to is, early on
+    the way, a mean, and rightly greyer than the truth.
 
     Args:
         grid: Pixels of the photo, along each side, to one of the coarse grid: a
             multiple of those to one of the architecture's outputs.
         flow_steps: Steps (Heun's, two questions each) from noise to colour: 8
             to 16 are enough.
+
+    Example:
+
+    >>> Flow().planes  # noised a and b, and the time
+    3
 
     Reference:
         Lipman et al. 2023, "Flow Matching for Generative Modeling", sec. 4.1
@@ -60,6 +66,16 @@ class Flow(Objective):
     def channels(self) -> int:
         return 2
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.term_weights:
+            terms = " and ".join(self.term_weights)
+            raise UserError(f"flow carries no added terms: leave out {terms}")
+
+    @property
+    def range_loss(self):
+        return (2 * LARGEST_AB / SCALE) ** 2
+
     def check(self, image_size: int, stride: int) -> None:
         if self.grid % stride or self.grid > image_size:
             raise UserError(
@@ -75,9 +91,7 @@ class Flow(Objective):
         between = time * truth + (1 - time) * noise
         velocity = self._velocity(forward, between, time)
         error = keras.ops.square(velocity - (truth - noise))
-        losses = {"loss": keras.ops.mean(error)}
-        arrived = between + (1 - time) * velocity
-        return self.with_terms(losses, SCALE * arrived, SCALE * truth)
+        return {"loss": keras.ops.mean(error)}
 
     def predict(self, forward):
         photos, height, width = self._coarse(forward)

@@ -13,7 +13,7 @@ from jsonargparse.typing import restricted_number_type
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
-from kcolor.objectives.quantiles import bin_at
+from kcolor.objectives.quantiles import bin_at, draw
 from kcolor.objectives.terms import length
 from kcolor.settings import NonNegative
 
@@ -36,7 +36,7 @@ class HueChroma(Objective):
 
     Args:
         histogram_bins: Bins of the hue, and as many of the chroma.
-        hue_weight: Weight of the hue's divergence.
+        hue_weight: Weight of the hue's divergence: 5 in the paper.
 
     Example:
 
@@ -48,7 +48,7 @@ class HueChroma(Objective):
 
     Reference:
         Larsson, Maire and Shakhnarovich 2016, "Learning Representations for
-        Automatic Colorization", sec. 3.3 and 3.4, with Lab's hue and chroma in
+        Automatic Colorization", sec. 3, with Lab's hue and chroma in
         the place of their HSL-like ones.
     """
 
@@ -119,12 +119,13 @@ class HueChroma(Objective):
 
     def sample(self, forward, seeds):
         hue_logits, chroma_logits = self._logits(forward())
-        quantiles = keras.random.uniform(
-            (forward.shape[0], 1, 1, 2), seed=seeds
-        )
+        quantiles = draw(forward, seeds)
         shares = keras.ops.softmax(hue_logits, axis=-1)
-        drawn = bin_at(shares, quantiles[..., 0])
-        hue = keras.ops.take(self._directions(), drawn, axis=0)
+        drawn, into = bin_at(shares, quantiles[..., 0])
+        turns = (keras.ops.cast(drawn, "float32") + into) / self.histogram_bins
+        hue = keras.ops.stack(
+            [f(2 * math.pi * turns) for f in (keras.ops.cos, keras.ops.sin)], -1
+        )
         chroma = self._quantile(chroma_logits, quantiles[..., 1])
         return chroma[..., None] * hue
 

@@ -12,7 +12,7 @@ from jsonargparse.typing import restricted_number_type
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
-from kcolor.objectives.quantiles import value_at
+from kcolor.objectives.quantiles import draw, value_at
 from kcolor.objectives.regression import SCALE
 from kcolor.settings import Count
 
@@ -112,9 +112,7 @@ class MixtureDensity(Objective):
         # Not the component first: neighbours whose mixtures are alike may have
         # their components in another order.
         log_shares, centres, sigmas = self.mixture(forward())
-        quantiles = keras.random.uniform(
-            (forward.shape[0], 1, 1, 2), seed=seeds
-        )
+        quantiles = draw(forward, seeds)
         a = value_at(
             log_shares, centres[..., 0], sigmas[..., 0], quantiles[..., 0]
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from kcolor.objectives import terms
-from kcolor.settings import NonNegative, settings
+from kcolor.settings import Checked, NonNegative, settings
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Checked):
     """What a network's numbers mean, and how far they are from true ab.
 
     A subclass is a frozen dataclass whose fields are its settings: they become
@@ -30,6 +30,9 @@ class Objective:
 
     The network's outputs may be coarser than the photo; `ab` always has their
     grid.
+
+    Raises:
+        UserError: A setting is not what its type says.
 
     Args:
         chroma_transport: Weight of an added term: how far the batch's predicted

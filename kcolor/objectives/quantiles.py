@@ -15,11 +15,20 @@ from kcolor.late import keras
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
+    from keras.random import SeedGenerator
 
+    from kcolor.forward import Forward
+
+TINY = 1e-30  # to divide by
 HALVINGS = 16  # from the range of ab to less than a hundredth
 
 
-def bin_at(shares: Tensor, quantile: Tensor) -> Tensor:
+def draw(forward: Forward, seeds: SeedGenerator | int | None) -> Tensor:
+    """Returns two quantiles for each photo, (N, 1, 1, 2), from 0 to 1."""
+    return keras.random.uniform((forward.shape[0], 1, 1, 2), seed=seeds)
+
+
+def bin_at(shares: Tensor, quantile: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the first bin up to which more than a quantile of all lies.
 
     Args:
@@ -27,19 +36,32 @@ def bin_at(shares: Tensor, quantile: Tensor) -> Tensor:
         quantile: (...), from 0 to 1, broadcast to the shares.
 
     Returns:
-        int32 (...).
+        The bin, int32 (...), and how far into it the quantile lies, from -0.5
+        to 0.5, so that a draw moves on smoothly where the shares do.
 
     Example:
 
     >>> shares = keras.ops.array([0.5, 0.0, 0.5])
-    >>> [int(bin_at(shares, q)) for q in (0.0, 0.4, 0.6, 1.0)]
-    [0, 0, 2, 2]
+    >>> for quantile in (0.0, 0.25, 0.75, 1.0):
+    ...     place, into = bin_at(shares, quantile)
+    ...     print(int(place), float(into))
+    0 -0.5
+    0 0.0
+    2 0.0
+    2 0.5
     """
     below = keras.ops.cumsum(shares, axis=-1)
     # Of their own sum, which rounding keeps from being 1.
-    is_passed = below <= keras.ops.expand_dims(quantile, -1) * below[..., -1:]
-    count = keras.ops.sum(keras.ops.cast(is_passed, "int32"), axis=-1)
-    return keras.ops.minimum(count, shares.shape[-1] - 1)
+    reached = keras.ops.expand_dims(quantile, -1) * below[..., -1:]
+    is_passed = keras.ops.cast(below <= reached, "int32")
+    place = keras.ops.sum(is_passed, axis=-1)
+    place = keras.ops.minimum(place, shares.shape[-1] - 1)
+    share, end = (
+        keras.ops.take_along_axis(values, place[..., None], axis=-1)
+        for values in (shares, below)
+    )
+    into = (reached - end + share) / keras.ops.maximum(share, TINY)
+    return place, keras.ops.clip(into[..., 0], 0.0, 1.0) - 0.5
 
 
 def value_at(

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
+from jsonargparse.typing import restricted_number_type
+
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.regression import Regression
-from kcolor.settings import Positive
+
+Delta = restricted_number_type("Delta", float, [(">=", 1e-6), ("<=", 1e3)])
 
 
 @register("smooth_l1")
 @dataclass(frozen=True)
 class SmoothL1(Regression):
-    """Huber's loss on ab: squared below `delta`, absolute above.
+    """Huber's loss by delta on ab: squared below `delta`, absolute above.
 
     For a difference d: d^2 / (2 delta) where |d| < delta, |d| - delta / 2
     elsewhere. In ab units.
@@ -30,7 +33,7 @@ class SmoothL1(Regression):
         User-Guided Image Colorization", eq. 2 (delta = 1).
     """
 
-    delta: Positive = 1.0
+    delta: Delta = 1.0
 
     def penalty(self, difference):
         size = keras.ops.abs(difference)

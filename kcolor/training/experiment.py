@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import functools
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class Experiment:
         ema: Share of the average of the weights that is judged and kept in
             place of the last ones, e.g. 0.999; 0 for none; auto is what suits
             the loss. The average never reaches back further than about a tenth
-            of the training.
+            of the training; statistics of normalisation stay the last ones.
         early_stopping: End after this many epochs in which --monitor has not
             improved; 0 for never.
         precision: Of the network; auto: bfloat16 where the processor or the GPU
@@ -131,6 +132,10 @@ class Experiment:
         )
         _check_keys(fields, kind, "setting")
         parser = _parser(kind)
+        fields = {
+            name: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for name, value in fields.items()
+        }
         try:
             parsed = parser.parse_object(fields)
         except (ArgumentError, TypeError) as error:
@@ -146,6 +151,23 @@ class Experiment:
     def objective(self) -> Objective:
         """The objective with its settings, not yet adapted to any data."""
         return self._part(objectives.get(self.loss))
+
+    def check(self) -> None:
+        """Refuses what could not be trained, before any photo is read.
+
+        Raises:
+            UserError: Parts that do not fit each other, or the image size.
+        """
+        architecture, objective = self.architecture, self.objective
+        architecture.check(self.image_size, objective.channels)
+        objective.check(self.image_size, architecture.stride)
+
+    def __post_init__(self):
+        if type(self) is Experiment:
+            raise TypeError("make it by Experiment.of, which knows the parts")
+
+    def __reduce__(self):
+        return _remade, (dataclasses.asdict(self),)
 
     def _part(self, kind: type):
         return kind(**{f.name: getattr(self, f.name) for f in settings(kind)})
@@ -225,6 +247,10 @@ def from_command_line(
     return _experiment(kind, parsed), {name: parsed[name] for name in extra}
 
 
+def _remade(fields: dict) -> Experiment:
+    return Experiment.of(**fields)
+
+
 def other_experiment(run: Path | str, name: str, there, here) -> UserError:
     """Returns the error for a run that belongs to another experiment."""
     return UserError(
@@ -235,7 +261,9 @@ def other_experiment(run: Path | str, name: str, there, here) -> UserError:
 
 def _experiment(kind: type[Experiment], parsed: dict) -> Experiment:
     names = [field.name for field in dataclasses.fields(kind)]
-    return kind(**{name: _plain(name, parsed[name]) for name in names})
+    experiment = kind(**{name: _plain(name, parsed[name]) for name in names})
+    experiment.check()
+    return experiment
 
 
 def _plain(name: str, value):
@@ -306,7 +334,7 @@ def _parser(kind: type[Experiment], **options) -> ArgumentParser:
     parser = ArgumentParser(
         exit_on_error=False,
         allow_abbrev=False,
-        print_config="--print-%s",
+        print_config=None,
         formatter_class=_HelpFormatter,
         **options,
     )
@@ -322,7 +350,10 @@ def _parser(kind: type[Experiment], **options) -> ArgumentParser:
         for parameter in docstring_parser.parse(part.__doc__).params:
             name = parameter.arg_name
             text = " ".join(parameter.description.split()).format(**names)
-            _add(group, name, types[name], fields[name].default, text)
+            default = fields[name].default
+            # The parts' own defaults are what is chosen here.
+            shown = getattr(Experiment, name, default)
+            _add(group, name, types[name], default, text, shown)
     return parser
 
 
@@ -334,7 +365,7 @@ def _sections(kind: type[Experiment]) -> dict[str, type]:
         "the experiment": Experiment,
         f"the architecture {arch}": models.get(arch),
         f"the loss {loss}": objectives.get(loss),
-        "terms that any loss can carry": Objective,
+        "terms that any loss but flow can carry": Objective,
     }
 
 
@@ -345,10 +376,10 @@ class _HelpFormatter(DefaultHelpFormatter):
         return action.help
 
 
-def _add(group, name: str, type_, default, text: str) -> None:
+def _add(group, name: str, type_, default, text: str, shown=None) -> None:
     takes = _wanted(type_)
     if default is not None:
-        shown = str(default)
+        shown = str(default if shown is None else shown)
         takes += f"; default: {shown.lower() if type_ is bool else shown}"
     group.add_argument(
         f"--{name.replace('_', '-')}",

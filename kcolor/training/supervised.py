@@ -7,7 +7,7 @@ from kcolor.colorizer import Colorizer
 
 # Iizuka et al. 2016, sec. 3.3: beside a loss of ab scaled to 0..1.
 CLASS_WEIGHT = 1 / 300
-SAMPLED = 128  # pixels of a photo: Larsson et al. 2016, sec. 3.2
+SAMPLED = 128  # pixels of a photo: Larsson et al. 2016, sec. 3
 
 
 class Supervised(keras.Model):

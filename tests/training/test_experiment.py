@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import pickle
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -79,7 +81,7 @@ def test_every_field_is_a_flag_with_help_and_its_default(capsys, arch, loss):
         told, _, takes = text.rpartition(" (")
         assert len(told.split()) >= 2
         assert told.endswith(".")
-        default = field.default
+        default = getattr(Experiment, field.name, field.default)
         if isinstance(default, bool):
             default = str(default).lower()
         assert takes.endswith(f"; default: {default})")
@@ -295,6 +297,59 @@ def test_settings_of_parts_never_share_a_name(arch, loss):
     assert len(names) == len(set(names))
     taken = {*dir(Experiment), *RUN_FLAGS, "config", "help", "version"}
     assert taken.isdisjoint(names)
+
+
+# === In Python ===
+
+
+def test_an_experiment_without_its_parts_cannot_be_made():
+    with pytest.raises(TypeError, match="Experiment.of"):
+        Experiment(data="photos")
+
+
+def test_an_experiment_can_be_pickled():
+    experiment = Experiment.of(arch="unet", loss="flow", flow_steps=3)
+    assert pickle.loads(pickle.dumps(experiment)) == experiment
+
+
+def test_data_may_be_a_path():
+    assert Experiment.of(data=Path("some/photos")).data == "some/photos"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"loss": "flow", "grid": 3, "arch": "unet"},
+        {"loss": "flow", "chroma_gap": 1.0},
+        {"temperature": 0.0, "chroma_gap": 1.0},
+        {"temperature": 1e-300, "chroma_gap": 1.0},
+        {"arch": "unet", "depth": 9},
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_at_once(fields):
+    with pytest.raises(UserError):
+        Experiment.of(**fields)
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        (models.get("cnn"), {"head": "Dense"}),
+        (models.get("cnn"), {"dropout": 1.0}),
+        (models.get("unet"), {"depth": 0}),
+        (models.get("unet"), {"attention": "false"}),
+        (objectives.get("ce"), {"labels": "Hard"}),
+        (objectives.get("ce"), {"bins": 100}),
+        (objectives.get("energy"), {"draws": 200}),
+        (objectives.get("mdn"), {"answer": "modal"}),
+        (objectives.get("mdn"), {"components": 2.5}),
+        (objectives.get("l2"), {"chroma_gap": float("nan")}),
+    ],
+)
+def test_a_part_refuses_what_the_command_line_would(part, wrong):
+    (name,) = wrong
+    with pytest.raises(UserError, match=f"{name} of {part.name} cannot be"):
+        part(**wrong)
 
 
 # === What is refused ===
