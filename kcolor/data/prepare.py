@@ -108,7 +108,8 @@ def load(
             if not is_used
         }
         if all(split.names for split in gathered.splits.values()):
-            return gathered.data(digests + tests)
+            domains = "\0".join(d for files, _ in parts for d in files.domains)
+            return gathered.data([*digests, *tests, domains.encode()])
         # What took a split's only place may be broken: deal without it.
         if fresh <= useless:
             raise UserError(gathered.too_few(data, len(found)))
@@ -231,9 +232,7 @@ class _Gathered:
                 self.splits[split].add(squares, name, domain)
         return used
 
-    def data(self, digests: list[bytes]) -> Data:
-        domains = [d for split in self.splits.values() for d in split.domains]
-        content = [*digests, "\0".join(domains).encode()]
+    def data(self, content: list[bytes]) -> Data:
         return Data(
             **{name: split.photos() for name, split in self.splits.items()},
             near_grey=self.near_grey,

@@ -420,6 +420,16 @@ def test_the_fingerprint_changes_with_a_photo_more(tmp_path):
     assert load(str(tmp_path), SIZE, 0.3).fingerprint != before
 
 
+def test_the_fingerprint_changes_with_the_class_of_a_photo(tmp_path):
+    for kind in ("cats", "dogs"):
+        write(tmp_path / "train" / kind, many(count=5, called=kind))
+        write(tmp_path / "test" / kind, many(count=2, called=kind))
+    before = load(str(tmp_path), SIZE).fingerprint
+    cats, dogs = (tmp_path / "train" / kind for kind in ("cats", "dogs"))
+    (cats / "cats04.bmp").rename(dogs / "a.bmp")  # the order stays
+    assert load(str(tmp_path), SIZE).fingerprint != before
+
+
 # === More photos than memory ===
 
 
