@@ -32,9 +32,12 @@ def conv(
     x, filters: int, name: str, kernel: int = 3, activation="relu", **options
 ):
     """Returns a convolution, with ReLU, padded alike on all sides."""
-    if kernel == 3 and options.get("strides", 1) == 2:
-        # "same" would pad below and to the right alone, and shift the features.
-        x = keras.layers.ZeroPadding2D(1, name=f"pad_{name}")(x)
+    # At stride 2 "same" would pad below and to the right alone, and shift the
+    # features. Of kernels that reach beyond small maps, bfloat16 on processors
+    # (oneDNN in TensorFlow 2.21) gives garbage for the gradient; with the
+    # padding in the map they do not reach beyond it.
+    if kernel > 3 or (kernel == 3 and options.get("strides", 1) == 2):
+        x = keras.layers.ZeroPadding2D(kernel // 2, name=f"pad_{name}")(x)
         padding = "valid"
     else:
         padding = "same"
