@@ -90,9 +90,11 @@ def waves(shape, seed=None, **_):
 
 
 def refusal_of(arch, loss, image_size):
-    """Returns why the architecture does not take the size, or nothing."""
+    """Returns why a pair does not take the size, or nothing."""
     try:
-        small(arch).check(image_size, objectives.get(loss)().channels)
+        architecture, objective = small(arch), objectives.get(loss)()
+        architecture.check(image_size, objective.channels)
+        objective.check(image_size, architecture.stride)
     except UserError as refusal:
         return str(refusal)
 
