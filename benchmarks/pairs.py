@@ -1,6 +1,6 @@
 """Every architecture with every loss: refused or trained, size and speed.
 
-    python benchmarks/pairs.py [--data FOLDER] [--seconds 4]
+    python benchmarks/pairs.py [--data FOLDER] [--seconds 4] [--arch NAME...]
 
 Prints a table: parameters and images per second of training in bfloat16 at
 64x64, 32 photos a step, each at its default settings. Run it on a quiet
@@ -36,11 +36,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="demo")
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--arch", nargs="*", default=models.names())
     options = parser.parse_args()
     pixels = load(options.data, SIZE).train.pixels[:1000]
     print(f"| | {' | '.join(objectives.names())} |")
     print("|---" * (1 + len(objectives.names())) + "|")
-    for arch in models.names():
+    for arch in options.arch:
         cells = []
         for loss in objectives.names():
             cells.append(
