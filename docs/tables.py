@@ -28,7 +28,7 @@ def choices() -> str:
         lines += ["", f"## {title}"]
         for name in registry.names():
             lines += ["", *_entry(name, registry.get(name))]
-    lines += ["", "### Beside any loss", "", *_settings(Objective)]
+    lines += ["", "### Beside any loss but `flow`", "", *_settings(Objective)]
     return "\n".join(lines) + "\n"
 
 

@@ -37,10 +37,11 @@ def choose(photos: np.ndarray, count: int) -> np.ndarray:
 
     Example:
 
-    >>> choose(np.arange(10), 3)
-    array([0, 3, 6])
+    >>> choose(np.arange(10), 4)
+    array([0, 2, 5, 7])
     """
-    return photos[:: max(1, len(photos) // count)][:count]
+    count = min(count, len(photos))
+    return photos[np.arange(count) * len(photos) // max(count, 1)]
 
 
 def save_grid(

@@ -1,6 +1,7 @@
 """Settings: the fields of a dataclass that a user sets, and their types."""
 
 import dataclasses
+import numbers
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse.typing import restricted_number_type
@@ -39,11 +40,16 @@ class Checked:
             value, type_ = getattr(self, field.name), types[field.name]
             try:
                 if get_origin(type_) is Literal:
-                    is_right = value in get_args(type_)
+                    is_right = any(
+                        value == choice and type(value) is type(choice)
+                        for choice in get_args(type_)
+                    )
                 elif type_ is bool:
                     is_right = isinstance(value, bool)
                 else:
-                    is_right = type_(value) == value
+                    is_whole = not issubclass(type_, int)
+                    is_whole |= isinstance(value, numbers.Integral)
+                    is_right = is_whole and type_(value) == value
             except (TypeError, ValueError):
                 is_right = False
             if not is_right:

@@ -390,9 +390,8 @@ def _validate(
 
 def _classes(experiment: Experiment, data: Data) -> list[str]:
     """Returns the photos' classes, if they have some and the network cares."""
-    names = sorted({*data.train.domains, *data.validation.domains})
-    wanted = experiment.architecture.classifies and len(names) > 1
-    return names if wanted else []
+    wanted = experiment.architecture.classifies and len(data.classes) > 1
+    return data.classes if wanted else []
 
 
 def _numbers(domains: list[str], classes: list[str]) -> np.ndarray | None:
@@ -544,7 +543,7 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     measured = evaluate.measure(targets, data.test.pixels, weights)
     with whole(run.samples) as path:
         rows = _samples(predict, data.test.pixels)
-        pictures.save_grid(path, rows, TITLES, columns=2)
+        pictures.save_grid(path, rows, TITLES, columns=min(2, len(rows)))
     written = [run.samples, run.curves]
     if colorizer.objective.can_sample:
         written.append(run.draws)

@@ -65,6 +65,11 @@ class Data:
     notes: list[str]
     fingerprint: str
 
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes of the photos that are trained on, sorted."""
+        return sorted({*self.train.domains, *self.validation.domains})
+
 
 def load(
     data: str,

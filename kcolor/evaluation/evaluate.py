@@ -102,15 +102,23 @@ def table(measured: dict[str, dict[str, dict[str, float]]]) -> str:
 
     >>> black = np.zeros((2, 16, 16, 3), np.uint8)
     >>> print(table(measure({"grey": grey}, black)))  # doctest: +ELLIPSIS
-                                       grey
-    rmse_ab             0.00 [ 0.00,  0.00]
+                                           grey
+    rmse_ab                 0.00 [ 0.00,  0.00]
     ...
     """
-    lines = [f"{'':18}" + "".join(f"{name:>23}" for name in measured)]
+    rows = [["", *measured]]
     for metric in SHOWN:
         cells = [
             "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**metrics[metric])
             for metrics in measured.values()
         ]
-        lines.append(f"{metric:18}" + "".join(f"{cell:>23}" for cell in cells))
-    return "\n".join(lines)
+        rows.append([metric, *cells])
+    first, *others = (max(map(len, c)) + 2 for c in zip(*rows, strict=True))
+    return "\n".join(
+        f"{name:{first}}"
+        + "".join(
+            f"{cell:>{width}}"
+            for cell, width in zip(cells, others, strict=True)
+        )
+        for name, *cells in rows
+    )

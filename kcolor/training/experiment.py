@@ -402,12 +402,13 @@ def _readable(
     unrecognised = re.match(r"unrecognized arguments: (\S+)", text)
     if unrecognised:
         flag = unrecognised[1].split("=")[0]
-        owners = _owners(flag.removeprefix("--").replace("-", "_"))
-        if owners:
+        flags = [f for a in parser._actions for f in a.option_strings]
+        name = flag.removeprefix("--").replace("-", "_")
+        owners = _owners(name)
+        if owners and f"--{name.replace('_', '-')}" not in flags:
             return UserError(
                 f"unknown flag '{flag}': it belongs to {' or '.join(owners)}"
             )
-        flags = [f for a in parser._actions for f in a.option_strings]
         near = difflib.get_close_matches(flag, flags, n=1)
         hint = f": did you mean '{near[0]}'?" if near else ": see --help"
         return UserError(f"unknown flag '{flag}'{hint}")

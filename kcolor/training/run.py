@@ -69,7 +69,7 @@ class Run:
             "commit": _commit(),
             "command": sys.argv,
             "data_fingerprint": data.fingerprint,
-            "classes": sorted({*data.train.domains, *data.validation.domains}),
+            "classes": data.classes,
             "near_grey": data.near_grey,
             "skipped": dict(data.skipped),
         }

@@ -343,6 +343,8 @@ def test_parts_that_do_not_fit_are_refused_at_once(fields):
         (objectives.get("energy"), {"draws": 200}),
         (objectives.get("mdn"), {"answer": "modal"}),
         (objectives.get("mdn"), {"components": 2.5}),
+        (objectives.get("mdn"), {"components": 2.0}),
+        (objectives.get("ce"), {"bins": 313.0}),
         (objectives.get("l2"), {"chroma_gap": float("nan")}),
     ],
 )
@@ -370,6 +372,7 @@ def test_a_part_refuses_what_the_command_line_would(part, wrong):
         (["--loss", "l2", "--bins", "261"], ["'--bins'", "--loss ce"]),
         (["--arch", "zhang", "--filters", "8"], ["'--filters'", "--arch unet"]),
         (["--flow-steps", "8"], ["'--flow-steps'", "--loss flow"]),
+        (["--loss", "flow", "--flow_steps", "8"], ["'--flow-steps'?"]),
         (["--arch", "unet", "--attention", "maybe"], ["--attention", "true"]),
         (["--scheme", "gan"], ["--scheme", "gan", "supervised"]),
         (["--optimizer", "sgd"], ["--optimizer", "sgd", "adam"]),

@@ -20,7 +20,10 @@ from kcolor.training.run import Checkpoints, Run, open_run
 
 EXPERIMENT = Experiment.of(loss="l2")
 DATA = types.SimpleNamespace(
-    fingerprint="1234", near_grey=2, skipped=[("a.png", "is empty")]
+    fingerprint="1234",
+    classes=["cats", "dogs"],
+    near_grey=2,
+    skipped=[("a.png", "is empty")],
 )
 
 
@@ -306,7 +309,9 @@ def test_a_file_that_fails_half_way_leaves_the_folder_as_it_was(
 
 def test_a_full_disk_leaves_no_half_run(tmp_path):
     many = [(f"{number}.png", "is empty") for number in range(10_000)]
-    data = types.SimpleNamespace(fingerprint="1", near_grey=0, skipped=many)
+    data = types.SimpleNamespace(
+        fingerprint="1", classes=[""], near_grey=0, skipped=many
+    )
     with (
         open_run(tmp_path / "run", EXPERIMENT, resume=False) as run,
         files_of_at_most(100_000),
