@@ -48,8 +48,8 @@ class HueChroma(Objective):
 
     Reference:
         Larsson, Maire and Shakhnarovich 2016, "Learning Representations for
-        Automatic Colorization", sec. 3, with Lab's hue and chroma in
-        the place of their HSL-like ones.
+        Automatic Colorization", sec. 3, with Lab's hue and chroma in the place
+        of their HSL-like ones.
     """
 
     also_logged: ClassVar[tuple[str, ...]] = ("hue", "chroma")

@@ -14,7 +14,7 @@ Delta = restricted_number_type("Delta", float, [(">=", 1e-6), ("<=", 1e3)])
 @register("smooth_l1")
 @dataclass(frozen=True)
 class SmoothL1(Regression):
-    """Huber's loss by delta on ab: squared below `delta`, absolute above.
+    """Huber's loss on ab, over delta: squared below `delta`, absolute above.
 
     For a difference d: d^2 / (2 delta) where |d| < delta, |d| - delta / 2
     elsewhere. In ab units.
