@@ -20,9 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import load
+from kcolor.trainer import compiled, resolve
+from kcolor.training.cyclegan import CycleGAN
 from kcolor.training.experiment import Experiment
 from kcolor.training.supervised import Supervised
 
@@ -53,17 +54,17 @@ def scheme_of(pixels: np.ndarray, fields: dict, precision: str) -> Supervised:
     """Returns what trains an experiment of such fields, ready to.
 
     Raises:
-        UserError: The architecture refuses the objective or the size.
+        UserError: The parts refuse each other or the size.
     """
     keras.utils.clear_session()
     keras.config.set_dtype_policy(precision)
-    experiment = Experiment.of(image_size=SIZE, **fields)
-    objective = experiment.objective.adapt(ab_histogram(pixels[:500]))
-    experiment.architecture.check(SIZE, objective.channels)
-    scheme = Supervised(Colorizer(experiment.architecture, objective, SIZE))
-    scheme.compile(optimizer="adam", jit_compile=False)
-    scheme.make_train_function()
-    return scheme
+    experiment = resolve(
+        Experiment.of(
+            **{"image_size": SIZE, "jit": False, "precision": precision}
+            | fields
+        )
+    )
+    return compiled(experiment, ab_histogram(pixels[:500]), 0, 10_000)
 
 
 def in_own_process(function: Callable, *args):
@@ -76,9 +77,10 @@ def rate_of_training(
     scheme: Supervised, pixels: np.ndarray, batch: int, seconds: float
 ) -> float:
     """Returns images/s of training steps, fed by the pipeline."""
-    stream = iter(
-        batches(pixels, batch, image_size=SIZE, shuffle=(0, 0)).repeat()
-    )
+    photos = batches(pixels, batch, image_size=SIZE, shuffle=(0, 0)).repeat()
+    if isinstance(scheme, CycleGAN):
+        photos = photos.map(lambda lightness, ab: (lightness, lightness, ab))
+    stream = iter(photos)
     times, began = [], time.perf_counter()
     while time.perf_counter() - began < seconds or len(times) < 4:
         start = time.perf_counter()

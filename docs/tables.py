@@ -4,20 +4,22 @@ from pathlib import Path
 
 import docstring_parser
 
-from kcolor import models, objectives
+from kcolor import models, objectives, schemes
 from kcolor.objectives.objective import Objective
+from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.settings import settings
 
 TARGET = Path(__file__).with_name("choices.md")
 
 
 def choices() -> str:
-    """Returns the page: every architecture and loss, with its settings."""
+    """Returns the page: every architecture, loss and scheme."""
     lines = [
         "# Choices",
         "",
-        "Any architecture works with any loss. Costs are those of the default "
-        "settings, on two cores of an AMD EPYC in bfloat16, 32 photos a step; "
+        "Any architecture works with any loss under any scheme; the few that "
+        "cannot say why before anything is trained. Costs are those of the "
+        "default settings, on two cores of an AMD EPYC in bfloat16, 32 photos a step; "
         "[results](results.md) has those of all pairs. "
         "`python docs/tables.py` writes this page.",
     ]
@@ -29,6 +31,11 @@ def choices() -> str:
         for name in registry.names():
             lines += ["", *_entry(name, registry.get(name))]
     lines += ["", "### Beside any loss but `flow`", "", *_settings(Objective)]
+    lines += ["", "## Schemes: `--scheme`"]
+    for name in schemes.names():
+        lines += ["", *_entry(name, schemes.get(name))]
+    lines += ["", "### The discriminators of `cgan` and `cyclegan`", ""]
+    lines += _settings(AdversarialScheme)
     return "\n".join(lines) + "\n"
 
 

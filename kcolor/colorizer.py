@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 
 import keras
+import numpy as np
 
 from kcolor import models, objectives
 from kcolor.color import LARGEST_AB
-from kcolor.forward import Forward
+from kcolor.forward import (
+    NOISE_PLANES,
+    PREDICT_NOISE,
+    Forward,
+    noise_planes,
+)
+from kcolor.layers import dropping
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
 from kcolor.resize import enlarge, shrink
@@ -25,6 +33,10 @@ class Colorizer(keras.Model):
         image_size: Height and width of the photos it is trained on, in pixels.
         classes: How many classes the training photos are labelled with; 0 for
             none. Only architectures that classify, too, care.
+        noise: What lets a photo have many answers, beside the objective:
+            "none"; "planes", a few numbers for each photo, as planes beside the
+            lightness; "dropout", that of the architecture. The one answer is
+            that to noise which is always the same, or without dropout.
 
     Raises:
         UserError: The two do not fit each other, or the size.
@@ -44,6 +56,7 @@ class Colorizer(keras.Model):
         objective: Objective,
         image_size: int,
         classes: int = 0,
+        noise: str = "none",
         **kwargs,
     ):
         # Lightness and ab stay float32; the network has its own precision.
@@ -54,16 +67,28 @@ class Colorizer(keras.Model):
         self.objective = objective
         self.image_size = image_size
         self.classes = classes if architecture.classifies else 0
+        self.noise = noise
+        added = NOISE_PLANES if noise == "planes" else 0
         self.network = architecture.label(self.classes).build(
             image_size,
-            planes=1 + objective.planes,
+            planes=1 + added + objective.planes,
             channels=objective.channels,
         )
         height, width = self.network.inputs[0].shape[1:3]
         self.build((None, height, width, 1))
 
+    @property
+    def can_sample(self) -> bool:
+        """Whether `sample` gives more than one answer."""
+        return self.objective.can_sample or self.noise != "none"
+
     def forward(
-        self, lightness, training=False, network=None, positions=None
+        self,
+        lightness,
+        training=False,
+        network=None,
+        positions=None,
+        noise=None,
     ) -> Forward:
         """Returns lightness on its way through the network.
 
@@ -73,6 +98,8 @@ class Colorizer(keras.Model):
                 training.
             network: What to ask in place of the whole network.
             positions: (N, S, 2), what to ask it for.
+            noise: What `draw_noise` gave; None for noise that is always the
+                same.
 
         Raises:
             ValueError: The lightness has another shape.
@@ -81,10 +108,16 @@ class Colorizer(keras.Model):
         shape = lightness.shape
         if shape.rank != 4 or shape[-1] != 1:
             raise ValueError(f"lightness must be (N, H, W, 1), not {shape}")
+        if noise is None and self.noise == "planes":
+            size = keras.ops.shape(lightness)[:3]
+            noise = keras.ops.broadcast_to(
+                np.float32(PREDICT_NOISE), (*size, NOISE_PLANES)
+            )
         return Forward(
             network or self.network,
             self.architecture,
             lightness / 50.0 - 1.0,
+            noise,
             training,
             positions,
         )
@@ -92,7 +125,7 @@ class Colorizer(keras.Model):
     def call(self, lightness, training=False):
         """Returns ab, (N, H, W, 2), for lightness (N, H, W, 1), 0 to 100."""
         forward = self.forward(lightness, training)
-        return self._full(self.objective.predict(forward), lightness)
+        return self.to_photo(self.objective.predict(forward), lightness)
 
     def sample(self, lightness, seed=None):
         """Returns one plausible ab, (N, H, W, 2), another for each seed.
@@ -106,8 +139,18 @@ class Colorizer(keras.Model):
         """
         if isinstance(seed, numbers.Integral):
             seed = int(seed)  # Keras does not take NumPy's
-        forward = self.forward(lightness)
-        return self._full(self.objective.sample(forward, seed), lightness)
+        noise = self.draw_noise(lightness, seed)
+        forward = self.forward(lightness, noise=noise)
+        drops = self.noise == "dropout"
+        with dropping(seed) if drops else contextlib.nullcontext():
+            ab = self.objective.sample(forward, seed)
+        return self.to_photo(ab, lightness)
+
+    def draw_noise(self, lightness, seeds):
+        """Returns fresh planes of noise, (N, H, W, any), if it has some."""
+        if self.noise != "planes":
+            return None
+        return noise_planes(keras.ops.shape(lightness)[:3], seeds)
 
     def to_grid(self, ab):
         """Returns ab on the grid of the network's outputs, by its means.
@@ -117,8 +160,13 @@ class Colorizer(keras.Model):
         """
         return shrink(ab, self.architecture.stride)
 
-    def _full(self, ab, lightness):
-        """Returns ab of the network's grid at the size of the photos."""
+    def to_photo(self, ab, lightness):
+        """Returns ab of the network's grid at the size of the photos.
+
+        Args:
+            ab: (N, h, w, 2), in ab units.
+            lightness: (N, H, W, 1), of the photos.
+        """
         height, width = keras.ops.shape(lightness)[1:3]
         ab = enlarge(ab, self.architecture.stride)[:, :height, :width]
         return keras.ops.clip(ab, -LARGEST_AB, LARGEST_AB)
@@ -134,6 +182,7 @@ class Colorizer(keras.Model):
             "objective_state": self.objective.state(),
             "image_size": self.image_size,
             "classes": self.classes,
+            "noise": self.noise,
         }
 
     @classmethod

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kcolor.late import keras
 from kcolor.resize import pad
 
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
 
     from kcolor.models.architecture import Architecture
+
+NOISE_PLANES = 4  # beside the lightness, one number each for the whole photo
+# The noise of the one answer. Not drawn by Keras, whose draws differ between
+# devices and under XLA.
+PREDICT_NOISE = np.random.default_rng(0).normal(size=NOISE_PLANES)
 
 
 class Forward:
@@ -20,6 +27,7 @@ class Forward:
         network: What is asked.
         architecture: What the network was built by.
         lightness: (N, H, W, 1), as the network sees it, of any H and W.
+        noise: (N, H, W, any), planes of the scheme beside it, if any.
         training: Whether dropout and batch statistics are those of training.
         positions: int32 (N, S, 2), row and column of the outputs that are asked
             for, where the network is one that gives only some.
@@ -30,6 +38,7 @@ class Forward:
         network: keras.Model,
         architecture: Architecture,
         lightness: Tensor,
+        noise: Tensor | None = None,
         training: bool = False,
         positions: Tensor | None = None,
     ):
@@ -39,6 +48,8 @@ class Forward:
         self._multiple = architecture.multiple
         self._least = architecture.least
         self._lightness = lightness
+        self._noise = [] if noise is None else [noise]
+        self._answers: Tensor | None = None  # without planes
         self._training = training
         self._positions = positions
 
@@ -47,18 +58,33 @@ class Forward:
         """N, H and W of the lightness."""
         return tuple(keras.ops.shape(self._lightness)[:3])
 
+    @property
+    def lightness(self) -> Tensor:
+        """The lightness, (N, H, W, 1), 0 to 100."""
+        return 50.0 * (self._lightness + 1.0)
+
     def __call__(self, *planes: Tensor) -> Tensor:
         """Returns the network's outputs, float32 (N, h, w, channels).
 
         There is one output to each `stride` x `stride` square of the photo,
-        also where the photo ends within a square.
+        also where the photo ends within a square. Without planes the network
+        is asked once, and later questions have the same answer.
 
         Args:
             *planes: What the objective adds to the lightness, (N, H, W, any).
         """
-        inputs = self._lightness
         if planes:
-            inputs = keras.ops.concatenate([inputs, *planes], axis=-1)
+            return self._ask(planes)
+        if self._answers is None:
+            self._answers = self._ask(())
+        return self._answers
+
+    def _ask(self, planes: tuple[Tensor, ...]) -> Tensor:
+        inputs = self._lightness
+        if self._noise or planes:
+            inputs = keras.ops.concatenate(
+                [inputs, *self._noise, *planes], axis=-1
+            )
         inputs = pad(inputs, self._multiple, self._least)
         if self._positions is not None:
             inputs = [inputs, self._positions]
@@ -71,3 +97,16 @@ class Forward:
         _, height, width = self.shape
         rows, columns = -(-height // self.stride), -(-width // self.stride)
         return outputs[:, :rows, :columns]
+
+
+def noise_planes(
+    shape: tuple, seeds: keras.random.SeedGenerator | int | None
+) -> Tensor:
+    """Returns fresh noise for each of N photos, (N, H, W, NOISE_PLANES).
+
+    Args:
+        shape: N, H and W.
+        seeds: Where it comes from.
+    """
+    noise = keras.random.normal((shape[0], 1, 1, NOISE_PLANES), seed=seeds)
+    return keras.ops.broadcast_to(noise, (*shape, NOISE_PLANES))

@@ -1,4 +1,4 @@
-"""Names for the things a user can choose: architectures, objectives."""
+"""Names for what a user can choose: architectures, objectives, schemes."""
 
 import importlib
 import pkgutil

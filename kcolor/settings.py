@@ -37,25 +37,30 @@ class Checked:
     def __post_init__(self):
         types = get_type_hints(type(self))
         for field in settings(type(self)):
-            value, type_ = getattr(self, field.name), types[field.name]
-            try:
-                if get_origin(type_) is Literal:
-                    is_right = any(
-                        value == choice and type(value) is type(choice)
-                        for choice in get_args(type_)
-                    )
-                elif type_ is bool:
-                    is_right = isinstance(value, bool)
-                else:
-                    is_whole = not issubclass(type_, int)
-                    is_whole |= isinstance(value, numbers.Integral)
-                    is_right = is_whole and type_(value) == value
-            except (TypeError, ValueError):
-                is_right = False
-            if not is_right:
+            value = getattr(self, field.name)
+            if not _is_of(value, types[field.name]):
                 raise UserError(
                     f"{field.name} of {self.name} cannot be {value!r}"
                 )
+
+
+def _is_of(value, type_: type) -> bool:
+    """Returns whether a value is of a type, and in its range."""
+    if get_origin(type_) is Literal:
+        return any(
+            value == choice and type(value) is type(choice)
+            for choice in get_args(type_)
+        )
+    if get_args(type_):
+        return any(_is_of(value, part) for part in get_args(type_))
+    if type_ is bool:
+        return isinstance(value, bool)
+    if issubclass(type_, int) and not isinstance(value, numbers.Integral):
+        return False
+    try:
+        return type_(value) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def settings(kind: type) -> list[dataclasses.Field]:

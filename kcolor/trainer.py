@@ -125,9 +125,15 @@ def resolve(experiment: Experiment) -> Experiment:
             "--jit true cannot promise the same weights each time: add "
             "--deterministic false"
         )
+    learning = experiment.learning
+    rate, beta_1 = experiment.learning_rate, experiment.beta_1
+    if rate == "auto":
+        rate = learning.learning_rate
+    if beta_1 == "auto":
+        beta_1 = learning.beta_1
     monitor = experiment.monitor
     if monitor == "auto":
-        monitor = experiment.objective.monitor
+        monitor = learning.monitor or experiment.objective.monitor
     ema = experiment.ema
     if ema == "auto":
         ema = experiment.objective.ema
@@ -137,7 +143,13 @@ def resolve(experiment: Experiment) -> Experiment:
     if monitor not in known:
         raise unknown("metric to monitor", monitor, known)
     return dataclasses.replace(
-        experiment, precision=precision, jit=jit, monitor=monitor, ema=ema
+        experiment,
+        precision=precision,
+        jit=jit,
+        learning_rate=rate,
+        beta_1=beta_1,
+        monitor=monitor,
+        ema=ema,
     )
 
 
@@ -181,10 +193,11 @@ def _check_data(experiment: Experiment, data: Data) -> None:
             f"'{experiment.data}' has no classes to monitor: give photos in "
             "one folder a class, or another --monitor"
         )
-    if experiment.batch_size > len(data.train):
+    count = _photos_an_epoch(experiment, data)
+    if experiment.batch_size > count:
         raise UserError(
-            f"batch size {experiment.batch_size} is more than the "
-            f"{len(data.train)} training photos: lower --batch-size"
+            f"batch size {experiment.batch_size} is more than the {count} "
+            "training photos of an epoch: lower --batch-size"
         )
 
 
@@ -207,8 +220,8 @@ def _tell(experiment: Experiment, data: Data, run: Run) -> None:
         names = textwrap.shorten(", ".join(names), 100, placeholder=" ...")
         calls.say(f"{len(classes)} classes to learn, too: {names}")
     calls.say(
-        f"{experiment.arch} + {experiment.loss}, {experiment.precision}, "
-        f"run '{run.path}'"
+        f"{experiment.arch} + {experiment.loss}, {experiment.scheme}, "
+        f"{experiment.precision}, run '{run.path}'"
     )
 
 
@@ -225,7 +238,9 @@ def _fit(
     Keras' own `fit` cannot begin in the middle of an epoch; its step and its
     callbacks are used as they are.
     """
-    steps_per_epoch = len(data.train) // experiment.batch_size
+    steps_per_epoch = _photos_an_epoch(experiment, data) // (
+        experiment.batch_size
+    )
     total_steps = min(
         experiment.epochs * steps_per_epoch, experiment.steps or 10**12
     )
@@ -239,17 +254,8 @@ def _fit(
             (VALIDATION, data.validation),
         )
     }
-    colorizer = Colorizer(
-        experiment.architecture,
-        experiment.objective.adapt(histogram),
-        experiment.image_size,
-        len(classes),
-    )
-    scheme = Supervised(colorizer, experiment.seed)
-    optimizer = _optimizer(experiment, total_steps)
-    scheme.compile(optimizer=optimizer, jit_compile=experiment.jit)
-    optimizer.build(scheme.trainable_variables)
-    scheme.make_train_function()
+    scheme = compiled(experiment, histogram, len(classes), total_steps)
+    colorizer = scheme.colorizer
     predict = _predictor(colorizer, experiment)
 
     # === Callbacks ===
@@ -272,12 +278,13 @@ def _fit(
             ),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             *watching,
+            calls.WarnOnCollapse(),
         ],
         model=scheme,
     )
 
     # === Where to begin ===
-    checkpoints = Checkpoints(run.checkpoints, _variables(scheme, optimizer))
+    checkpoints = Checkpoints(run.checkpoints, _variables(scheme))
     every.on_train_begin()
     state = checkpoints.restore(warn=calls.say)
     if state is None:
@@ -308,18 +315,12 @@ def _fit(
             epoch, first = divmod(step, steps_per_epoch)
             if first == 0:
                 scheme.reset_metrics()
+            scheme.begin_epoch(epoch)
             every.on_epoch_begin(epoch)
             began = saved = time.monotonic()
             seen = step
             stream = iter(
-                batches(
-                    data.train.pixels,
-                    experiment.batch_size,
-                    labels=labels[TRAIN],
-                    image_size=experiment.image_size,
-                    shuffle=(experiment.seed, epoch),
-                    start=first,
-                )
+                _batches(experiment, data, labels[TRAIN], epoch, first)
             )
             last = min((epoch + 1) * steps_per_epoch, total_steps)
             while step < last:
@@ -337,7 +338,7 @@ def _fit(
 
             # === Validation ===
             logs = {name: float(value) for name, value in logs.items()}
-            logs["learning_rate"] = float(optimizer.learning_rate)
+            logs["learning_rate"] = float(scheme.optimizer.learning_rate)
             logs["seconds"] = seconds
             logs["images_per_second"] = (
                 (step - seen) * experiment.batch_size / seconds
@@ -371,8 +372,71 @@ def _fit(
     every.on_train_end()
 
 
+def compiled(
+    experiment: Experiment, histogram: np.ndarray, classes: int, steps: int
+) -> Supervised:
+    """Returns what trains an experiment, ready to.
+
+    Args:
+        experiment: No "auto" is left in it.
+        histogram: Counts of the training photos' colours.
+        classes: How many classes they are labelled with.
+        steps: How many optimizer steps there will be.
+    """
+    colorizer = Colorizer(
+        experiment.architecture,
+        experiment.objective.adapt(histogram),
+        experiment.image_size,
+        classes,
+        experiment.learning.generator_noise,
+    )
+    scheme = experiment.learning.build(colorizer, experiment.seed)
+    scheme.compile(**_optimizers(experiment, steps), jit_compile=experiment.jit)
+    scheme.build_optimizers()
+    scheme.make_train_function()
+    return scheme
+
+
+def _photos_an_epoch(experiment: Experiment, data: Data) -> int:
+    if experiment.learning.is_unpaired:
+        return min(map(len, data.train.halves()))
+    return len(data.train)
+
+
+def _batches(
+    experiment: Experiment,
+    data: Data,
+    labels: np.ndarray | None,
+    epoch: int,
+    first: int,
+) -> tf.data.Dataset:
+    """Returns an epoch's batches, from one of them on.
+
+    (L, ab), and labels if any; or, unpaired, (L of one half, L of the other,
+    its ab): the colours of the first half's photos end here.
+    """
+
+    def stream(rows: np.ndarray | None) -> tf.data.Dataset:
+        return batches(
+            data.train.pixels,
+            experiment.batch_size,
+            rows=rows,
+            labels=labels,
+            image_size=experiment.image_size,
+            shuffle=(experiment.seed, epoch),
+            start=first,
+        )
+
+    if not experiment.learning.is_unpaired:
+        return stream(None)
+    halves = map(stream, data.train.halves())
+    return tf.data.Dataset.zip(*halves).map(
+        lambda grey, coloured: (grey[0], *coloured)
+    )
+
+
 def _validate(
-    scheme: keras.Model,
+    scheme: Supervised,
     predict: evaluate.Predictor,
     data: Data,
     labels: np.ndarray | None,
@@ -409,10 +473,25 @@ def _interrupted(run: Run, number: int) -> Interrupted:
     )
 
 
-def _optimizer(
+def _optimizers(
     experiment: Experiment, total_steps: int
+) -> dict[str, keras.optimizers.Optimizer]:
+    """Returns the optimizers, by the names that the scheme takes them by."""
+    optimizers = {
+        "optimizer": _optimizer(
+            experiment, total_steps, experiment.learning_rate, experiment.ema
+        )
+    }
+    if hasattr(experiment, "discriminator_rate"):
+        optimizers["discriminator_optimizer"] = _optimizer(
+            experiment, total_steps, experiment.discriminator_rate
+        )
+    return optimizers
+
+
+def _optimizer(
+    experiment: Experiment, total_steps: int, rate: float, ema: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    rate = experiment.learning_rate
     if experiment.schedule == "cosine":
         warmup = min(experiment.warmup_steps, total_steps - 1)
         rate = keras.optimizers.schedules.CosineDecay(
@@ -421,12 +500,15 @@ def _optimizer(
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+    elif experiment.schedule == "linear":
+        rate = calls.SecondHalf(rate, total_steps)
     options = {
         "learning_rate": rate,
+        "beta_1": experiment.beta_1,
         "global_clipnorm": experiment.clip_norm or None,
-        "use_ema": bool(experiment.ema),
+        "use_ema": bool(ema),
         # So that a short training's average does not hold its beginning.
-        "ema_momentum": min(experiment.ema, 1 - 1 / (1 + total_steps / 10)),
+        "ema_momentum": min(ema, 1 - 1 / (1 + total_steps / 10)),
     }
     if experiment.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(
@@ -452,13 +534,11 @@ def _predictor(
     return lambda lightness: compiled(lightness, training=False)
 
 
-def _variables(
-    scheme: keras.Model, optimizer: keras.optimizers.Optimizer
-) -> dict[str, tf.Variable]:
+def _variables(scheme: Supervised) -> dict[str, tf.Variable]:
     """Returns every variable that the next steps depend on, by its path."""
     parts = {
         "model": scheme.variables,
-        "optimizer": optimizer.variables,
+        "optimizer": [v for o in scheme.optimizers for v in o.variables],
         "metrics": scheme.metrics_variables,
     }
     return {
@@ -472,23 +552,23 @@ def _is_finite(model: keras.Model) -> bool:
     return all(
         bool(tf.reduce_all(tf.math.is_finite(weight)))
         for weight in model.weights
+        if keras.backend.is_float_dtype(weight.dtype)
     )
 
 
 @contextlib.contextmanager
-def _averaged(scheme: keras.Model, ema: float):
+def _averaged(scheme: Supervised, ema: float):
     """Puts the averages of the weights in their place, and takes them back."""
     if not ema:
         yield
         return
-    trained = [np.array(weight) for weight in scheme.trainable_variables]
-    scheme.optimizer.finalize_variable_values(scheme.trainable_variables)
+    variables = scheme.generator_variables
+    trained = [np.array(weight) for weight in variables]
+    scheme.optimizer.finalize_variable_values(variables)
     try:
         yield
     finally:
-        for weight, value in zip(
-            scheme.trainable_variables, trained, strict=True
-        ):
+        for weight, value in zip(variables, trained, strict=True):
             weight.assign(value)
 
 
@@ -545,7 +625,7 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
         rows = _samples(predict, data.test.pixels)
         pictures.save_grid(path, rows, TITLES, columns=min(2, len(rows)))
     written = [run.samples, run.curves]
-    if colorizer.objective.can_sample:
+    if colorizer.can_sample:
         written.append(run.draws)
         with whole(run.draws) as path:
             rows = _draws(colorizer, data.test.pixels)

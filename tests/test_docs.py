@@ -97,6 +97,8 @@ def test_a_config_is_named_after_what_is_in_it(path):
     name = f"{config['data']}-{arch}{config['loss'].replace('_', '-')}"
     name += "-dropout" if config.get("dropout") else ""
     name += "-unweighted" if config.get("rebalance") == 0 else ""
+    name += f"-{config['scheme']}" if "scheme" in config else ""
+    name += f"-{config['discriminator']}" if "discriminator" in config else ""
     assert path.stem == name
 
 

@@ -22,6 +22,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 
 import kcolor
 from kcolor import trainer
+from kcolor.color import rgb_to_lab
 from kcolor.data.prepare import load
 from kcolor.errors import Interrupted, UserError
 from kcolor.evaluation.metrics import METRICS
@@ -565,15 +566,15 @@ def test_training_ends_when_the_monitor_no_longer_improves(
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Notes the model and the optimizer of each training."""
-    variables, pairs = trainer._variables, []
+    """Notes what each training trains."""
+    variables, schemes = trainer._variables, []
 
-    def noted(scheme, optimizer):
-        pairs.append((scheme, optimizer))
-        return variables(scheme, optimizer)
+    def noted(scheme):
+        schemes.append(scheme)
+        return variables(scheme)
 
     monkeypatch.setattr(trainer, "_variables", noted)
-    return pairs
+    return schemes
 
 
 def test_averages_are_kept_and_training_goes_on_from_the_weights(
@@ -583,17 +584,86 @@ def test_averages_are_kept_and_training_goes_on_from_the_weights(
     plain = train(experiment(epochs=2), tmp_path / "plain")
     averaged = train(experiment(epochs=2, ema=0.9), tmp_path / "averaged")
     # The weights that are trained are those of a training without averages.
-    (without, _), (scheme, optimizer) = trained
+    without, scheme = trained
     weights = [w.numpy() for w in scheme.trainable_variables]
     assert all(map(np.array_equal, weights, without.trainable_variables))
     assert column(averaged, "loss") == column(plain, "loss")
     # Those that are judged and kept are not.
     assert column(averaged, "val_loss") != column(plain, "val_loss")
     kept = keras.saving.load_model(averaged.model).trainable_variables
-    averages = [v for v in optimizer.variables if v.path.endswith("_average")]
+    averages = [
+        v for v in scheme.optimizer.variables if v.path.endswith("_average")
+    ]
     assert len(kept) == len(averages) == len(weights)
     assert all(map(np.array_equal, kept, averages))
     assert not any(map(np.array_equal, kept, weights))
+
+
+# === Schemes ===
+
+GAN = {"scheme": "cgan", "discriminator": "pixel", "loss": "l1"}
+
+
+def test_the_history_of_a_discriminator_tells_who_wins(
+    tmp_path, experiment, quick
+):
+    run = train(experiment(**GAN, epochs=2, pretrain_epochs=1), tmp_path / "r")
+    for name in ("generator_loss", "discriminator_loss", "real_accuracy"):
+        first, second = map(float, column(run, name))
+        assert np.isnan(first)  # there was none
+        assert np.isfinite(second)
+    assert "val_colorfulness_gap" in history(run)[0]
+
+
+def test_the_model_of_a_run_is_the_generator_alone(tmp_path, experiment, quick):
+    plain = train(experiment(loss="l1"), tmp_path / "plain")
+    against = train(experiment(**GAN), tmp_path / "against")
+    sizes = [
+        keras.saving.load_model(run.model).count_params()
+        for run in (plain, against)
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_draws_are_shown_where_a_scheme_adds_noise(tmp_path, experiment):
+    run = train(experiment(**GAN, noise="planes"), tmp_path / "run")
+    assert run.draws.exists()
+    assert not train(experiment(**GAN), tmp_path / "none").draws.exists()
+
+
+def test_no_pair_of_lightness_and_colour_meets(experiment):
+    chosen = trainer.resolve(
+        experiment(scheme="cyclegan", discriminator="pixel", batch_size=2)
+    )
+    data = load(chosen.data, SIZE, chosen.validation_share)
+    # So that each crop tells which photo it is of.
+    for number, photo in enumerate(data.train.pixels):
+        photo[:] = (20 * number, 20 * number + 5, 20 * number)
+    lightness_of = {
+        round(float(rgb_to_lab(photo[0, 0] / 255.0)[0]), 3): number
+        for number, photo in enumerate(data.train.pixels)
+    }
+    seen = {"grey": set(), "coloured": set()}
+    for epoch in range(4):
+        stream = trainer._batches(chosen, data, None, epoch, 0)
+        for grey, lightness, _ in stream.as_numpy_iterator():
+            for part, photos in (("grey", grey), ("coloured", lightness)):
+                seen[part] |= {
+                    lightness_of[round(float(photo[0, 0, 0]), 3)]
+                    for photo in photos
+                }
+    assert seen["grey"].isdisjoint(seen["coloured"])
+    assert len(seen["grey"] | seen["coloured"]) == len(data.train)
+
+
+def test_an_epoch_of_cyclegan_is_as_long_as_the_smaller_half(
+    tmp_path, experiment, quick
+):
+    run = train(
+        experiment(scheme="cyclegan", discriminator="pixel", batch_size=2),
+        tmp_path / "run",
+    )
+    assert column(run, "step") == [str(10 // 2 // 2)]
 
 
 # === Losses that are no numbers ===
@@ -665,6 +735,32 @@ VARIANTS = {
             "epochs": 2,
         },
         [5],
+    ),
+    "cgan": (
+        {
+            "scheme": "cgan",
+            "discriminator": "pixel",
+            "gan_loss": "wgan_gp",
+            "pretrain_epochs": 1,
+            "discriminator_steps": 2,
+            "noise": "planes",
+            "spectral": True,
+            "ema": 0.9,
+            "epochs": 3,
+        },
+        [2, 5],
+    ),
+    "cyclegan": (
+        {
+            "scheme": "cyclegan",
+            "loss": "rgb",
+            "discriminator": "pixel",
+            "schedule": "linear",
+            "batch_size": 1,
+            "pool": 2,
+            "epochs": 2,
+        },
+        [7],
     ),
     "adamw-cosine-warmup-clip": (
         {
@@ -813,10 +909,24 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ema": 0.9},
+        {"scheme": "cgan", "discriminator": "pixel"},
+        {
+            "scheme": "cyclegan",
+            "discriminator": "pixel",
+            "batch_size": 1,
+            "pool": 4,
+        },
+    ],
+    ids=lambda options: options.get("scheme", "supervised"),
+)
 def test_a_process_killed_and_resumed_ends_as_one_never_killed(
-    tmp_path, experiment
+    tmp_path, experiment, options
 ):
-    chosen = experiment(dropout=0.3, epochs=40, ema=0.9)
+    chosen = experiment(dropout=0.3, epochs=40, **options)
     config = tmp_path / "config.yaml"
     config.write_text(chosen.to_yaml())
     whole = start("--config", config, "--run", tmp_path / "whole")

@@ -7,12 +7,16 @@ import yaml
 
 from kcolor.cli.shell import load_tensorflow, shell
 from kcolor.settings import NonNegative
-from kcolor.training.experiment import from_command_line, other_experiment
+from kcolor.training.experiment import (
+    PARTS,
+    from_command_line,
+    other_experiment,
+)
 
 DESCRIPTION = """Trains one experiment and measures it on photos it has not
 seen. Without flags: the poster's CNN with cross entropy on the demo photos.
-Each architecture and loss adds its own settings: see them with
-`kcolor-train --arch NAME --loss NAME --help`."""
+Each architecture, loss and scheme adds its own settings: see them with
+`kcolor-train --arch NAME --loss NAME --scheme NAME --help`."""
 
 RUN_FLAGS = {
     "run": (
@@ -51,8 +55,8 @@ def _with_config_of_run(argv: list[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--run", nargs="?")
     parser.add_argument("--resume", action="store_true")
-    for part in ("--arch", "--loss"):
-        parser.add_argument(part, nargs="?")
+    for part in PARTS:
+        parser.add_argument(f"--{part}", nargs="?")
     known, _ = parser.parse_known_args(argv)
     if not (known.resume and known.run):
         return argv
@@ -61,7 +65,7 @@ def _with_config_of_run(argv: list[str]) -> list[str]:
         return argv
     written = yaml.safe_load(config.read_text())
     # Before the parser takes the run's settings for those of another part.
-    for part in ("arch", "loss"):
+    for part in PARTS:
         given = getattr(known, part)
         if given and given != written.get(part):
             raise other_experiment(known.run, part, written.get(part), given)

@@ -14,6 +14,7 @@ def batches(
     pixels: np.ndarray,
     batch_size: int,
     *,
+    rows: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     image_size: int | None = None,
     shuffle: tuple[int, int] | None = None,
@@ -25,6 +26,7 @@ def batches(
         pixels: uint8 (n, H, W, 3).
         batch_size: Photos a batch. The last is smaller, unless shuffled, where
             what does not fill a batch is left to another epoch.
+        rows: int (any,), which of the photos; None for all.
         labels: int (n,), the number of each photo's class, as a third part of
             the batches.
         image_size: Height and width of a random crop, with a random flip; None
@@ -44,7 +46,7 @@ def batches(
     ...     print(lightness.shape, ab.shape)
     (5, 8, 8, 1) (5, 8, 8, 2)
     """
-    count = len(pixels)
+    count = len(pixels if rows is None else rows)
     in_memory = not isinstance(pixels, np.memmap)
     held = tf.constant(pixels) if in_memory else None
 
@@ -59,12 +61,14 @@ def batches(
         if in_memory:
             return tf.gather(held, indices)
         taken = tf.numpy_function(
-            lambda rows: pixels[rows], [indices], tf.uint8
+            lambda taken: pixels[taken], [indices], tf.uint8
         )
         return tf.ensure_shape(taken, (None, *pixels.shape[1:]))
 
     def to_lab(positions: tf.Tensor) -> tuple[tf.Tensor, ...]:
         indices = in_order(positions)
+        if rows is not None:
+            indices = tf.gather(rows, indices)
         chosen = take(indices)
         if image_size is not None:
             chosen = _random_crops(chosen, image_size, positions[0], shuffle)

@@ -18,6 +18,8 @@ from kcolor.errors import UserError
 
 TEST_SHARE = 0.1  # of a source that has no test photos of its own
 MEMORY_SHARE = 0.5  # of the free memory that decoded photos may fill
+# Bytes of a digest that decide its half: others than those of the splits.
+HALVES = slice(16, 24)
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NEAR_GREY = "near-grey"
@@ -32,14 +34,27 @@ class Photos:
             where memory is short.
         names: What each photo is called.
         domains: The class of each photo, or "".
+        digests: sha256 of each photo's file.
     """
 
     pixels: np.ndarray
     names: list[str]
     domains: list[str]
+    digests: list[bytes]
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def halves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the numbers of the photos in two halves that share none.
+
+        By a hash of their content: all crops of a photo, and its copies, are in
+        the same half.
+        """
+        order = sorted(set(self.digests), key=lambda digest: digest[HALVES])
+        first = set(order[: len(order) // 2])
+        is_first = np.array([digest in first for digest in self.digests])
+        return np.flatnonzero(is_first), np.flatnonzero(~is_first)
 
 
 @dataclass(frozen=True)
@@ -102,9 +117,10 @@ def load(
     while True:
         usable = [digest for digest in digests if digest not in useless]
         split_of = dict(zip(usable, assign(usable, shares), strict=True))
-        parts = [(source.train, [split_of.get(d, TRAIN) for d in digests])]
+        splits = [split_of.get(d, TRAIN) for d in digests]
+        parts = [(source.train, splits, digests)]
         if source.test:
-            parts.append((source.test, [TEST] * len(tests)))
+            parts.append((source.test, [TEST] * len(tests), tests))
         gathered = _Gathered(source.crops, image_size)
         found = gathered.add_all(parts, progress)
         fresh = {
@@ -113,7 +129,7 @@ def load(
             if not is_used
         }
         if all(split.names for split in gathered.splits.values()):
-            domains = "\0".join(d for files, _ in parts for d in files.domains)
+            domains = "\0".join(d for files, *_ in parts for d in files.domains)
             return gathered.data([*digests, *tests, domains.encode()])
         # What took a split's only place may be broken: deal without it.
         if fresh <= useless:
@@ -221,20 +237,26 @@ class _Gathered:
         # A photo that is cut is needed at its full size.
         shrink_to = None if self.is_cut else train.size
         decoded = (
-            item
-            for files, splits in parts
-            for item in _decoded(files, splits, self._squares, shrink_to)
+            (*item, digest)
+            for files, splits, digests in parts
+            for item, digest in zip(
+                _decoded(files, splits, self._squares, shrink_to),
+                digests,
+                strict=True,
+            )
         )
-        total = sum(len(files) for files, _ in parts)
+        total = sum(len(files) for files, *_ in parts)
         used = []
-        for name, domain, split, squares, fault in progress(decoded, total):
+        for name, domain, split, squares, fault, digest in progress(
+            decoded, total
+        ):
             used.append(len(squares) > 0)
             if fault:
                 self.skipped.append((name, fault))
             elif not used[-1]:
                 self.near_grey += 1
             else:
-                self.splits[split].add(squares, name, domain)
+                self.splits[split].add(squares, name, domain, digest)
         return used
 
     def data(self, content: list[bytes]) -> Data:
@@ -278,6 +300,7 @@ class _Split:
         self.squares: list[np.ndarray] = []
         self.names: list[str] = []
         self.domains: list[str] = []
+        self.digests: list[bytes] = []
         self.file = None
 
     def reserve(self, count: int) -> list[str]:
@@ -294,13 +317,16 @@ class _Split:
             f"{tempfile.gettempdir()} (TMPDIR chooses another folder)"
         ]
 
-    def add(self, squares: np.ndarray, name: str, domain: str) -> None:
+    def add(
+        self, squares: np.ndarray, name: str, domain: str, digest: bytes
+    ) -> None:
         if self.file is None:
             self.squares.append(squares)
         else:
             self.file.write(squares.tobytes())
         self.names += [name] * len(squares)
         self.domains += [domain] * len(squares)
+        self.digests += [digest] * len(squares)
 
     def photos(self) -> Photos:
         if self.file is None:
@@ -309,7 +335,7 @@ class _Split:
             self.file.flush()
             shape = (len(self.names), self.size, self.size, 3)
             pixels = np.memmap(self.file, np.uint8, "r", shape=shape)
-        return Photos(pixels, self.names, self.domains)
+        return Photos(pixels, self.names, self.domains, self.digests)
 
 
 def _mapped(dataset: tf.data.Dataset, function: Callable, types) -> Iterator:

@@ -8,6 +8,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from kcolor.layers.dropout import Dropout, dropping
+
+__all__ = ["Dropout", "dropping"]  # beside what is defined here
+
 
 def outputs(x):
     """Returns what a network ends with: the same numbers in float32."""

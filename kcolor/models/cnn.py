@@ -88,9 +88,7 @@ class CNN(Architecture):
             )(x)
             x = layers.norm(x, f"norm{block}", epsilon=1e-5)
             if self.dropout:
-                x = keras.layers.Dropout(self.dropout, name=f"dropout{block}")(
-                    x
-                )
+                x = layers.Dropout(self.dropout, name=f"dropout{block}")(x)
         if dense:
             x = keras.layers.Flatten(name="flatten")(x)
             # An output with thousands of inputs moves that much further at each

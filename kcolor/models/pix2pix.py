@@ -74,9 +74,7 @@ class Pix2Pix(Architecture):
             x = _sized(keras.layers.Conv2DTranspose, filters, f"up{level}")(x)
             x = layers.norm(x, f"up{level}_norm")
             if self.dropout and self.depth - 1 - level < DROPPED:
-                x = keras.layers.Dropout(self.dropout, name=f"dropout{level}")(
-                    x
-                )
+                x = layers.Dropout(self.dropout, name=f"dropout{level}")(x)
             x = keras.layers.Concatenate(name=f"join{level}")(
                 [x, skips[level - 1]]
             )

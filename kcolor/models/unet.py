@@ -98,7 +98,7 @@ class UNet(Architecture):
         if self.attention:
             x = _attend(x)
         if self.dropout:
-            x = keras.layers.Dropout(self.dropout, name="dropout")(x)
+            x = layers.Dropout(self.dropout, name="dropout")(x)
         x = _block(x, "middle2")
 
         # === Up ===

@@ -98,6 +98,10 @@ class CrossEntropy(Objective):
     def channels(self) -> int:
         return self.bins
 
+    @property
+    def is_differentiable(self) -> bool:
+        return not self._is_mode
+
     def adapt(self, histogram: np.ndarray) -> CrossEntropy:
         """Returns this objective with the prior of the training photos.
 

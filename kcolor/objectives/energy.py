@@ -9,21 +9,22 @@ import numpy as np
 from jsonargparse.typing import restricted_number_type
 
 from kcolor.color import LARGEST_AB
+from kcolor.forward import NOISE_PLANES, noise_planes
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.regression import SCALE
 from kcolor.objectives.terms import length
 
-NOISE = 4  # planes
 # Colours are compared pixel by pixel and as means of squares of these sides:
 # alone, single pixels would not mind neighbours that disagree.
 SIDES = (1, 4, 16)
 # The noise of the colourings that `predict` is the mean of, each followed by
 # its opposite, so that the tints they give cancel out. Not drawn by Keras,
 # whose draws differ between devices and under XLA.
-PREDICT_NOISE = np.random.default_rng(0).normal(size=(32, NOISE))
-PREDICT_NOISE = np.stack([PREDICT_NOISE, -PREDICT_NOISE], 1).reshape(-1, NOISE)
+PREDICT_NOISE = np.random.default_rng(0).normal(size=(32, NOISE_PLANES))
+PREDICT_NOISE = np.stack([PREDICT_NOISE, -PREDICT_NOISE], axis=1)
+PREDICT_NOISE = PREDICT_NOISE.reshape(-1, NOISE_PLANES)
 Draws = restricted_number_type(
     "Draws", int, [(">=", 1), ("<=", len(PREDICT_NOISE))]
 )
@@ -58,7 +59,7 @@ class EnergyScore(Objective):
     """
 
     also_logged: ClassVar[tuple[str, ...]] = ("spread",)
-    planes: ClassVar[int] = NOISE
+    planes: ClassVar[int] = NOISE_PLANES
     can_sample: ClassVar[bool] = True
     sees_all: ClassVar[bool] = True
 
@@ -86,18 +87,15 @@ class EnergyScore(Objective):
 
     def predict(self, forward):
         noises = np.float32(PREDICT_NOISE[: self.draws])
-        return sum(self._colouring(forward, noise) for noise in noises) / (
-            self.draws
-        )
+        shape = (*forward.shape, NOISE_PLANES)
+        colourings = [
+            self.decode(forward(keras.ops.broadcast_to(noise, shape)))
+            for noise in noises
+        ]
+        return sum(colourings) / self.draws
 
     def sample(self, forward, seeds):
-        shape = (forward.shape[0], 1, 1, NOISE)
-        return self._colouring(forward, keras.random.normal(shape, seed=seeds))
-
-    def _colouring(self, forward, noise):
-        """Returns ab by the noise of each photo, or by one for all."""
-        shape = (*forward.shape, NOISE)
-        return self.decode(forward(keras.ops.broadcast_to(noise, shape)))
+        return self.decode(forward(noise_planes(forward.shape, seeds)))
 
 
 def energy_score(one, other, truth):

@@ -66,6 +66,10 @@ class Flow(Objective):
     def channels(self) -> int:
         return 2
 
+    @property
+    def is_differentiable(self) -> bool:
+        return False  # the answer asks the network twice a step
+
     def __post_init__(self):
         super().__post_init__()
         if self.term_weights:

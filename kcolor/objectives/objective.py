@@ -70,6 +70,11 @@ class Objective(Checked):
         return 1.0
 
     @property
+    def is_differentiable(self) -> bool:
+        """Whether a discriminator can teach through `predict`, cheaply."""
+        return True
+
+    @property
     def logged(self) -> tuple[str, ...]:
         """Names of what `train_losses` returns."""
         return ("loss", *self.also_logged, *self.term_weights)

@@ -16,6 +16,8 @@ from kcolor.errors import UserError
 from kcolor.training.experiment import Experiment
 
 REMEMBERED = ("wait", "best", "cooldown_counter")  # by Keras' callbacks
+SURE = 0.995  # of a discriminator: it has won
+COLOURLESS = 2.0  # colorfulness of photos: the truth's is about 40
 LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
@@ -53,6 +55,52 @@ class StopOnNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
             raise diverged(f"the loss is {float(logs['loss'])}", batch + 1)
+
+
+class WarnOnCollapse(keras.callbacks.Callback):
+    """Says after an epoch what has gone wrong between two networks."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "real_accuracy" not in logs:
+            return
+        if min(logs["real_accuracy"], logs["fake_accuracy"]) > SURE:
+            say(
+                "warning: the discriminator tells all photos from coloured "
+                "ones, so teaches little: lower --discriminator-rate, set "
+                "--label-smoothing 0.1, --spectral true or --r1 10"
+            )
+        if logs["val_colorfulness"] < COLOURLESS:
+            say(
+                f"warning: colorfulness fell to {logs['val_colorfulness']:.1f},"
+                " all is grey: raise --gan-weight if there is one, or give "
+                "another --gan-loss"
+            )
+
+
+class SecondHalf(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that stays, and in the second half falls to 0 in a line.
+
+    Args:
+        rate: In the first half.
+        steps: In all.
+
+    Example:
+
+    >>> [round(float(SecondHalf(2.0, 8)(step)), 2) for step in (0, 4, 6, 8)]
+    [2.0, 2.0, 1.0, 0.0]
+
+    Reference:
+        Zhu et al. 2017, "Unpaired Image-to-Image Translation using
+        Cycle-Consistent Adversarial Networks", sec. 4.
+    """
+
+    def __init__(self, rate: float, steps: int):
+        self.rate = rate
+        self.steps = steps
+
+    def __call__(self, step):
+        left = 2.0 * (1.0 - keras.ops.cast(step, "float32") / self.steps)
+        return self.rate * keras.ops.clip(left, 0.0, 1.0)
 
 
 def diverged(what: str, step: int) -> UserError:

@@ -23,10 +23,12 @@ from jsonargparse import (
 )
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
-from kcolor import models, objectives
+from kcolor import models, objectives, schemes
 from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
+from kcolor.schemes.adversarial import AdversarialScheme
+from kcolor.schemes.scheme import Scheme
 from kcolor.settings import (
     LARGEST,
     NonNegative,
@@ -36,14 +38,15 @@ from kcolor.settings import (
     settings,
 )
 
-SCHEMES = ("supervised",)
+# What has settings of its own, by the field that names it.
+PARTS = {"arch": models, "loss": objectives, "scheme": schemes}
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What decides a result, but for the settings of its parts.
 
-    `experiment_type` adds the fields of the chosen architecture and objective;
+    `experiment_type` adds the fields of the chosen parts;
     `Experiment.of` makes a checked one.
 
     Args:
@@ -60,10 +63,14 @@ class Experiment:
             0 for no such limit.
         batch_size: Photos a step.
         optimizer: adamw takes --weight-decay.
-        learning_rate: Of the optimizer, at its highest.
+        learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
+            of schemes with a discriminator.
+        beta_1: Share of the last steps' mean gradient in the next one; auto:
+            0.9, or 0.5 of schemes with a discriminator.
         schedule: What becomes of the learning rate: cosine lets it fall to 0
-            over the whole training; plateau divides it by 10, once, when
-            --monitor has not improved for --patience epochs; constant keeps it.
+            over the whole training, linear over its second half; plateau
+            divides it by 10, once, when --monitor has not improved for
+            --patience epochs; constant keeps it.
         monitor: Validation metric that says which epoch is the best, e.g.
             rmse_ab, auc, loss or class_loss; auto is what suits the loss.
         patience: Epochs without improvement after which plateau acts.
@@ -87,7 +94,7 @@ class Experiment:
 
     arch: str = "cnn"
     loss: str = "ce"
-    scheme: Literal[SCHEMES] = "supervised"
+    scheme: str = "supervised"
     data: str = "demo"
     image_size: PositiveInt = 64
     validation_share: OpenUnitInterval = 0.05
@@ -95,8 +102,9 @@ class Experiment:
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Positive = 1e-3
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
+    learning_rate: Literal["auto"] | Positive = "auto"
+    beta_1: Literal["auto"] | Share = "auto"
+    schedule: Literal["cosine", "linear", "plateau", "constant"] = "cosine"
     monitor: str = "auto"
     patience: PositiveInt = 5
     warmup_steps: NonNegativeInt = 0
@@ -127,8 +135,7 @@ class Experiment:
         0.38
         """
         kind = experiment_type(
-            str(fields.get("arch", Experiment.arch)),
-            str(fields.get("loss", Experiment.loss)),
+            *(str(fields.get(p, getattr(Experiment, p))) for p in PARTS)
         )
         _check_keys(fields, kind, "setting")
         parser = _parser(kind)
@@ -152,6 +159,11 @@ class Experiment:
         """The objective with its settings, not yet adapted to any data."""
         return self._part(objectives.get(self.loss))
 
+    @functools.cached_property
+    def learning(self) -> Scheme:
+        """The scheme with its settings."""
+        return self._part(schemes.get(self.scheme))
+
     def check(self) -> None:
         """Refuses what could not be trained, before any photo is read.
 
@@ -161,6 +173,9 @@ class Experiment:
         architecture, objective = self.architecture, self.objective
         architecture.check(self.image_size, objective.channels)
         objective.check(self.image_size, architecture.stride)
+        self.learning.check(
+            architecture, objective, self.image_size, self.batch_size
+        )
 
     def __post_init__(self):
         if type(self) is Experiment:
@@ -179,17 +194,20 @@ class Experiment:
 
 
 @functools.cache
-def experiment_type(arch: str, loss: str) -> type[Experiment]:
-    """Returns `Experiment` with the settings of its architecture and objective.
+def experiment_type(
+    arch: str, loss: str, scheme: str = Experiment.scheme
+) -> type[Experiment]:
+    """Returns `Experiment` with the settings of its parts.
 
     Raises:
-        UserError: There is no such architecture or objective.
+        UserError: There is no such architecture, objective or scheme.
     """
+    chosen = dict(zip(PARTS, (arch, loss, scheme), strict=True))
     fields = [
-        ("arch", str, dataclasses.field(default=arch)),
-        ("loss", str, dataclasses.field(default=loss)),
+        (part, str, dataclasses.field(default=name))
+        for part, name in chosen.items()
     ]
-    for part in (models.get(arch), objectives.get(loss)):
+    for part in (PARTS[flag].get(name) for flag, name in chosen.items()):
         types = get_type_hints(part)
         for field in settings(part):
             default = dataclasses.field(default=field.default)
@@ -215,14 +233,17 @@ def from_command_line(
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", nargs="?", action="append", default=[])
-    first.add_argument("--arch", nargs="?")
-    first.add_argument("--loss", nargs="?")
+    for part in PARTS:
+        first.add_argument(f"--{part}", nargs="?")
     chosen, _ = first.parse_known_args(argv)
     configs = {path: _read(Path(path)) for path in chosen.config if path}
     config = {k: v for part in configs.values() for k, v in part.items()}
     kind = experiment_type(
-        chosen.arch or str(config.get("arch", Experiment.arch)),
-        chosen.loss or str(config.get("loss", Experiment.loss)),
+        *(
+            getattr(chosen, part)
+            or str(config.get(part, getattr(Experiment, part)))
+            for part in PARTS
+        )
     )
     for path, part in configs.items():
         _check_keys(part, kind, f"key in '{path}'")
@@ -321,10 +342,10 @@ def _check_keys(config: dict, kind: type, what: str) -> None:
 
 
 def _owners(name: str) -> list[str]:
-    """Returns the architectures and losses that have a setting, as flags."""
+    """Returns the parts that have a setting, as flags."""
     return [
         f"--{flag} {part}"
-        for flag, registry in (("arch", models), ("loss", objectives))
+        for flag, registry in PARTS.items()
         for part in registry.names()
         if name in {field.name for field in settings(registry.get(part))}
     ]
@@ -341,7 +362,7 @@ def _parser(kind: type[Experiment], **options) -> ArgumentParser:
     names = {
         "architectures": ", ".join(models.names()),
         "objectives": ", ".join(objectives.names()),
-        "schemes": ", ".join(SCHEMES),
+        "schemes": ", ".join(schemes.names()),
     }
     fields = {field.name: field for field in dataclasses.fields(kind)}
     types = get_type_hints(kind)
@@ -359,14 +380,22 @@ def _parser(kind: type[Experiment], **options) -> ArgumentParser:
 
 def _sections(kind: type[Experiment]) -> dict[str, type]:
     """Returns the classes whose docstrings tell of the fields, by title."""
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    arch, loss = defaults["arch"], defaults["loss"]
-    return {
-        "the experiment": Experiment,
-        f"the architecture {arch}": models.get(arch),
-        f"the loss {loss}": objectives.get(loss),
-        "terms that any loss but flow can carry": Objective,
+    chosen = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.name in PARTS
     }
+    arch, loss, scheme = (PARTS[flag].get(n) for flag, n in chosen.items())
+    sections = {
+        "the experiment": Experiment,
+        f"the architecture {arch.name}": arch,
+        f"the loss {loss.name}": loss,
+        "terms that any loss but flow can carry": Objective,
+        f"the scheme {scheme.name}": scheme,
+    }
+    if issubclass(scheme, AdversarialScheme):
+        sections[f"the discriminator of {scheme.name}"] = AdversarialScheme
+    return sections
 
 
 class _HelpFormatter(DefaultHelpFormatter):

@@ -155,7 +155,10 @@ def _free_path(experiment: Experiment) -> Path:
     data = experiment.data.removeprefix("tfds:")
     if data == experiment.data:
         data = Path(data).name  # of a folder
-    name = re.sub(r"\W+", "-", f"{data}-{experiment.arch}-{experiment.loss}")
+    parts = [data, experiment.arch, experiment.loss]
+    if experiment.scheme != Experiment.scheme:
+        parts.append(experiment.scheme)
+    name = re.sub(r"\W+", "-", "-".join(parts))
     for number in itertools.count(1):
         path = Path("runs") / (f"{name}-{number}" if number > 1 else name)
         if not path.exists():

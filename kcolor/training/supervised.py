@@ -21,25 +21,51 @@ class Supervised(keras.Model):
         seed: Of what the objective draws.
     """
 
+    # Whether the training needs an answer for all pixels of a photo.
+    sees_all = False
+
     def __init__(self, colorizer: Colorizer, seed: int = 0):
         # The network has its own precision; lightness and ab stay float32.
         super().__init__(dtype="float32")
         self.colorizer = colorizer
         self._sparse = None
-        if not colorizer.objective.sees_all:
+        if not (self.sees_all or colorizer.objective.sees_all):
             network = colorizer.network
             self._sparse = colorizer.architecture.sparse(network)
         self._seeds = keras.random.SeedGenerator(seed)
         self._validation_seeds = keras.random.SeedGenerator(seed)
         self._first_draw = self._validation_seeds.state.numpy()
-        self._means = {name: keras.metrics.Mean(name) for name in self.logged}
+        names = dict.fromkeys((*self.logged, *self.validated))
+        self._means = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
 
     @property
     def logged(self) -> tuple[str, ...]:
-        """Names of the means that training and validation return."""
+        """Names of the means that training returns."""
+        return self.validated
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """Names of the means that validation returns."""
         classes = ("class_loss",) if self.colorizer.classes else ()
         return (*self.colorizer.objective.logged, *classes)
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        """What `optimizer` trains."""
+        return self.colorizer.trainable_variables
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Every optimizer."""
+        return [self.optimizer]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Is called before the steps of an epoch, counted from 0."""
+
+    def build_optimizers(self) -> None:
+        """Makes the optimizers' variables, which checkpoints need at once."""
+        self.optimizer.build(self.generator_variables)
 
     def losses_of(self, lightness, ab, labels=None, training=False):
         """Returns the `loss`, and scalars to log beside it.
@@ -52,14 +78,24 @@ class Supervised(keras.Model):
             training: Whether dropout, batch statistics and the choice of
                 pixels are those of training.
         """
+        return self.losses_and_forward(lightness, ab, labels, training)[0]
+
+    def losses_and_forward(self, lightness, ab, labels=None, training=False):
+        """Returns what `losses_of` does, and the lightness' way.
+
+        Asked for its answer, that does not go through the network again.
+        """
         colorizer = self.colorizer
         target = colorizer.to_grid(ab)
         network, positions = None, None
         if training and self._sparse is not None:
             network = self._sparse
             target, positions = self._choose(target)
-        forward = colorizer.forward(lightness, training, network, positions)
         seeds = self._seeds if training else self._validation_seeds
+        noise = colorizer.draw_noise(lightness, seeds) if training else None
+        forward = colorizer.forward(
+            lightness, training, network, positions, noise
+        )
         losses = colorizer.objective.train_losses(forward, target, seeds)
         if colorizer.classes and labels is not None:
             class_loss = keras.ops.mean(
@@ -70,29 +106,41 @@ class Supervised(keras.Model):
             weight = CLASS_WEIGHT * colorizer.objective.range_loss
             loss = losses["loss"] + weight * class_loss
             losses = losses | {"loss": loss, "class_loss": class_loss}
-        return losses
+        return losses, forward
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
             losses = self.losses_of(*batch, training=True)
-            loss = self.optimizer.scale_loss(losses["loss"])
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return self._log(losses, batch)
+            loss = self.scaled(losses["loss"], self.optimizer)
+        self.learn(tape, loss, self.generator_variables, self.optimizer)
+        return self.log(losses, batch)
 
     def test_step(self, batch):
-        return self._log(self.losses_of(*batch), batch)
+        return self.log(self.losses_of(*batch), batch)
+
+    def scaled(self, loss, optimizer):
+        """Returns a loss as its gradient is to be taken of.
+
+        Gradients of replicas are summed, and those of float16 would vanish.
+        """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return optimizer.scale_loss(loss / replicas if replicas > 1 else loss)
+
+    def learn(self, tape, loss, variables, optimizer):
+        """Takes one step down the gradient of a scaled loss."""
+        optimizer.apply(tape.gradient(loss, variables), variables)
 
     def evaluate(self, *args, **kwargs):
         # Or the same weights would be judged by other draws each time.
         self._validation_seeds.state.assign(self._first_draw)
         return super().evaluate(*args, **kwargs)
 
-    def _log(self, losses, batch):
+    def log(self, losses, batch):
+        """Notes a step's scalars, and returns their means so far."""
         photos = keras.ops.shape(batch[0])[0]
         for name, value in losses.items():
             self._means[name].update_state(value, sample_weight=photos)
-        return {name: mean.result() for name, mean in self._means.items()}
+        return {name: self._means[name].result() for name in losses}
 
     def _choose(self, ab):
         """Returns the ab of random pixels, (N, S, 1, 2), and where they are."""

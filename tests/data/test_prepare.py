@@ -587,3 +587,28 @@ def test_neighbouring_tiles_overlap_by_half_at_least(pixels):
         for starts in (tops, lefts):
             steps = np.diff(sorted(set(starts)))
             assert (steps <= (side + 1) // 2).all()
+
+
+# === Halves ===
+
+
+def test_halves_share_no_photo_not_even_as_a_copy(tmp_path):
+    contents = many(count=40)
+    contents |= {f"copy{n}.bmp": contents[f"photo{n:02}.bmp"] for n in range(9)}
+    train = load(write(tmp_path, contents), SIZE).train
+    first, second = train.halves()
+    assert sorted([*first, *second]) == list(range(len(train)))
+    assert abs(len(first) - len(second)) <= 9
+    shared = {train.digests[n] for n in first} & {
+        train.digests[n] for n in second
+    }
+    assert not shared
+    assert len(set(train.digests)) < len(train)
+
+
+def test_all_crops_of_a_photo_are_in_the_same_half():
+    train = load("demo", SIZE).train
+    first, second = ({train.names[n] for n in half} for half in train.halves())
+    assert first
+    assert second
+    assert first.isdisjoint(second)

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kcolor import models, objectives
+from kcolor import models, objectives, schemes
 from kcolor.cli.train import RUN_FLAGS
 from kcolor.errors import UserError
 from kcolor.settings import settings
 from kcolor.training.experiment import (
-    SCHEMES,
     Experiment,
     experiment_type,
     from_command_line,
@@ -95,7 +94,7 @@ def test_help_names_every_architecture_loss_and_scheme(capsys):
     for flag, names in (
         ("arch", models.names()),
         ("loss", objectives.names()),
-        ("scheme", SCHEMES),
+        ("scheme", schemes.names()),
     ):
         assert ", ".join(names) in flags[flag]
 
@@ -299,6 +298,23 @@ def test_settings_of_parts_never_share_a_name(arch, loss):
     assert taken.isdisjoint(names)
 
 
+@pytest.mark.parametrize("scheme", schemes.names())
+def test_settings_of_a_scheme_are_no_other_part_s(scheme):
+    names = {field.name for field in settings(schemes.get(scheme))}
+    for registry in (models, objectives):
+        for part in registry.names():
+            others = {field.name for field in settings(registry.get(part))}
+            assert names.isdisjoint(others), part
+
+
+@pytest.mark.parametrize("scheme", schemes.names())
+def test_every_setting_of_a_scheme_is_a_flag_with_help(capsys, scheme):
+    flags = help_of(capsys, "--scheme", scheme)
+    for field in settings(schemes.get(scheme)):
+        text = flags[field.name.replace("_", "-")]
+        assert f"; default: {str(field.default).lower()})" in text
+
+
 # === In Python ===
 
 
@@ -374,7 +390,7 @@ def test_a_part_refuses_what_the_command_line_would(part, wrong):
         (["--flow-steps", "8"], ["'--flow-steps'", "--loss flow"]),
         (["--loss", "flow", "--flow_steps", "8"], ["'--flow-steps'?"]),
         (["--arch", "unet", "--attention", "maybe"], ["--attention", "true"]),
-        (["--scheme", "gan"], ["--scheme", "gan", "supervised"]),
+        (["--scheme", "gan"], ["scheme 'gan'", "cgan", "supervised"]),
         (["--optimizer", "sgd"], ["--optimizer", "sgd", "adam"]),
         (["--precision", "fp16"], ["--precision", "mixed_float16"]),
         (["--jit", "maybe"], ["--jit", "maybe", "auto", "true"]),

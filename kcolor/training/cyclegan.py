@@ -1,0 +1,162 @@
+"""Training a colorizer on grey photos and on others in colour."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from kcolor.color import rgb_to_lab
+from kcolor.colorizer import Colorizer
+from kcolor.forward import Forward
+from kcolor.schemes.cyclegan import CycleGANScheme
+from kcolor.training.adversarial import Adversarial, seen, shown
+from kcolor.training.pool import Pool
+
+
+class CycleGAN(Adversarial):
+    """Trains a colorizer on unpaired batches, (L, L of others, their ab).
+
+    Validation is on pairs: it measures and teaches nothing.
+
+    Args:
+        colorizer: What is trained; with the objective `rgb`, together with a
+            greying generator of the same architecture.
+        scheme: The settings.
+        seed: Of all that is random.
+    """
+
+    def __init__(self, colorizer: Colorizer, scheme: CycleGANScheme, seed: int):
+        self.is_classical = colorizer.objective.name == "rgb"
+        super().__init__(colorizer, scheme, seed)
+        size = colorizer.image_size
+        self.discriminator = scheme.build_discriminator(
+            3, size, "discriminator"
+        )
+        self.pool = None
+        if scheme.pool:
+            self.pool = Pool(scheme.pool, (size, size, 3), seed + 2)
+        if self.is_classical:
+            self.greying = colorizer.architecture.build(size, 3, 1)
+            self.grey_discriminator = scheme.build_discriminator(
+                1, size, "grey_discriminator"
+            )
+            self.grey_pool = None
+            if scheme.pool:
+                self.grey_pool = Pool(scheme.pool, (size, size, 1), seed + 3)
+
+    @property
+    def logged(self):
+        identity = ("identity_loss",) if self.is_classical else ()
+        return (
+            "loss",
+            "generator_loss",
+            "cycle_loss",
+            *identity,
+            "discriminator_loss",
+            "real_accuracy",
+            "fake_accuracy",
+        )
+
+    @property
+    def discriminators(self):
+        found = super().discriminators
+        return [*found, self.grey_discriminator] if self.is_classical else found
+
+    @property
+    def generator_variables(self):
+        found = super().generator_variables
+        if self.is_classical:
+            found = found + self.greying.trainable_variables
+        return found
+
+    def train_step(self, batch):
+        step = self._classical if self.is_classical else self._exact
+        return self.log(step(*batch), batch)
+
+    def _exact(self, grey, lightness, ab):
+        """Takes a step in which the screen itself is what greys."""
+        colorizer, scheme = self.colorizer, self.scheme
+        truth = colorizer.to_photo(colorizer.to_grid(ab), lightness)
+        real = seen(lightness, truth)
+        with tf.GradientTape() as tape:
+            predicted = colorizer.objective.predict(self._forward(grey))
+            predicted = colorizer.to_photo(predicted, grey)
+            fake = seen(grey, predicted)
+            with tape.stop_recording():
+                pooled = fake if self.pool is None else self.pool(fake)
+                figures = self.teach((self.discriminator, real, pooled))
+            generator_loss = self.adversarial_loss(self.discriminator, fake)
+            greyed = rgb_to_lab((shown(grey, predicted) + 1.0) / 2.0)[..., :1]
+            cycle_loss = _distance(greyed / 50.0, grey / 50.0)
+            loss = generator_loss + scheme.cycle_weight * cycle_loss
+            scaled = self.scaled(loss, self.optimizer)
+        self.learn(tape, scaled, self.generator_variables, self.optimizer)
+        return {
+            "loss": loss,
+            "generator_loss": generator_loss,
+            "cycle_loss": cycle_loss,
+            **figures,
+        }
+
+    def _classical(self, grey, lightness, ab):
+        """Takes a step of the paper: two generators, two discriminators."""
+        scheme = self.scheme
+        grey_seen, photo = grey / 50.0 - 1.0, shown(lightness, ab)
+        with tf.GradientTape() as tape:
+            # === There ===
+            coloured = self._colour(grey_seen)
+            greyed = self._grey(photo)
+            # === And back ===
+            cycle_loss = _distance(self._grey(coloured), grey_seen)
+            cycle_loss += _distance(self._colour(greyed), photo)
+            # What is grey already should stay as it is. Its twin, a photo in
+            # colour, the colorizer cannot be shown: it takes lightness alone.
+            identity_loss = _distance(
+                self._grey(tf.repeat(grey_seen, 3, axis=-1)), grey_seen
+            )
+            with tape.stop_recording():
+                pooled, grey_pooled = coloured, greyed
+                if self.pool is not None:
+                    pooled = self.pool(coloured)
+                    grey_pooled = self.grey_pool(greyed)
+                figures = self.teach(
+                    (self.discriminator, photo, pooled),
+                    (self.grey_discriminator, grey_seen, grey_pooled),
+                )
+            generator_loss = self.adversarial_loss(self.discriminator, coloured)
+            generator_loss += self.adversarial_loss(
+                self.grey_discriminator, greyed
+            )
+            loss = generator_loss + scheme.cycle_weight * (
+                cycle_loss + scheme.identity_weight * identity_loss
+            )
+            scaled = self.scaled(loss, self.optimizer)
+        self.learn(tape, scaled, self.generator_variables, self.optimizer)
+        return {
+            "loss": loss,
+            "generator_loss": generator_loss,
+            "cycle_loss": cycle_loss,
+            "identity_loss": identity_loss,
+            **figures,
+        }
+
+    def _forward(self, lightness):
+        noise = self.colorizer.draw_noise(lightness, self._seeds)
+        return self.colorizer.forward(lightness, training=True, noise=noise)
+
+    def _colour(self, grey_seen):
+        """Returns RGB, -1 to 1, of lightness from -1 to 1."""
+        rgb = self.colorizer.objective.rgb(
+            self._forward(50.0 * (grey_seen + 1.0))()
+        )
+        return self.colorizer.to_photo(2.0 * rgb - 1.0, grey_seen)
+
+    def _grey(self, photo):
+        """Returns lightness of RGB, both from -1 to 1."""
+        forward = Forward(
+            self.greying, self.colorizer.architecture, photo, training=True
+        )
+        return self.colorizer.to_photo(tf.tanh(forward()), photo)
+
+
+def _distance(one, other):
+    return tf.reduce_mean(tf.abs(one - other))
