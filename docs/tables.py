@@ -19,8 +19,8 @@ def choices() -> str:
         "",
         "Any architecture works with any loss under any scheme; the few that "
         "cannot say why before anything is trained. Costs are those of the "
-        "default settings, on two cores of an AMD EPYC in bfloat16, 32 photos a step; "
-        "[results](results.md) has those of all pairs. "
+        "default settings, on two cores of an AMD EPYC in bfloat16, 32 photos "
+        "a step; [results](results.md) has those of all pairs. "
         "`python docs/tables.py` writes this page.",
     ]
     for title, registry in (

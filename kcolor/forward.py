@@ -44,12 +44,12 @@ class Forward:
     ):
         self.network = network
         self.stride = architecture.stride
+        self.outputs: Tensor | None = None  # of the last call
         self.classes: Tensor | None = None  # logits of the last call, if any
         self._multiple = architecture.multiple
         self._least = architecture.least
         self._lightness = lightness
         self._noise = [] if noise is None else [noise]
-        self._answers: Tensor | None = None  # without planes
         self._training = training
         self._positions = positions
 
@@ -67,19 +67,11 @@ class Forward:
         """Returns the network's outputs, float32 (N, h, w, channels).
 
         There is one output to each `stride` x `stride` square of the photo,
-        also where the photo ends within a square. Without planes the network
-        is asked once, and later questions have the same answer.
+        also where the photo ends within a square.
 
         Args:
             *planes: What the objective adds to the lightness, (N, H, W, any).
         """
-        if planes:
-            return self._ask(planes)
-        if self._answers is None:
-            self._answers = self._ask(())
-        return self._answers
-
-    def _ask(self, planes: tuple[Tensor, ...]) -> Tensor:
         inputs = self._lightness
         if self._noise or planes:
             inputs = keras.ops.concatenate(
@@ -92,11 +84,12 @@ class Forward:
         if isinstance(outputs, dict):
             self.classes = outputs["classes"]
             outputs = outputs["pixels"]
-        if self._positions is not None:
-            return outputs
-        _, height, width = self.shape
-        rows, columns = -(-height // self.stride), -(-width // self.stride)
-        return outputs[:, :rows, :columns]
+        if self._positions is None:
+            _, height, width = self.shape
+            rows, columns = -(-height // self.stride), -(-width // self.stride)
+            outputs = outputs[:, :rows, :columns]
+        self.outputs = outputs
+        return outputs
 
 
 def noise_planes(

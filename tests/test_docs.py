@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kcolor import models, objectives
+from kcolor import models, objectives, schemes
 from kcolor.cli.train import RUN_FLAGS
 from kcolor.training.experiment import Experiment, from_command_line
 
@@ -44,9 +44,11 @@ def test_the_page_of_choices_is_what_the_registries_say():
 # === Configs ===
 
 
-def test_every_architecture_and_every_loss_that_samples_has_a_config():
+def test_every_architecture_scheme_and_loss_that_samples_has_a_config():
     configs = [yaml.safe_load(path.read_text()) for path in CONFIGS]
     assert {config["arch"] for config in configs} == set(models.names())
+    given = {config.get("scheme", Experiment.scheme) for config in configs}
+    assert given == set(schemes.names())
     sampled = {n for n in objectives.names() if objectives.get(n).can_sample}
     assert sampled <= {config["loss"] for config in configs}
 

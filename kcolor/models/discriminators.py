@@ -157,5 +157,8 @@ def _conv(
         name=name,
     )
     if spectral:
-        layer = keras.layers.SpectralNormalization(layer, name=f"{name}_by")
+        # In 16 bits it would round the weights themselves.
+        layer = keras.layers.SpectralNormalization(
+            layer, dtype="float32", name=f"{name}_by"
+        )
     return layer(x)

@@ -31,9 +31,10 @@ class ConditionalGAN(AdversarialScheme):
     validation metric.
 
     Args:
-        gan_weight: Weight of the adversarial loss beside the other; auto: as in
-            pix2pix, 1 to 100 where ab is scaled to -1..1 (1.1 beside l1), and
-            0.3 beside losses in nats.
+        gan_weight: Weight of the adversarial loss beside the other; auto:
+            pix2pix's 1 to 100 of ab scaled to -1..1, which is 1.1 beside l1,
+            and a hundredth of half the loss of an error as wide as ab's range
+            beside other losses; 0.3 beside those in nats.
         noise: What lets one photo have many colourings, which draws.png shows:
             none, planes of noise beside the lightness, or the architecture's
             dropout, at work when it is sampled, too.

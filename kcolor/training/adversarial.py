@@ -65,6 +65,13 @@ class Adversarial(Supervised):
         super().build_optimizers()
         self.discriminator_optimizer.build(self.discriminator_variables)
 
+    def coarse(self, photos):
+        """Returns photos as coarse as what the colorizer can answer.
+
+        Or a discriminator would know real ones by their sharpness.
+        """
+        return self.colorizer.to_photo(self.colorizer.to_grid(photos), photos)
+
     def teach(self, *lessons):
         """Lets all discriminators take one step; returns their mean figures.
 

@@ -223,7 +223,7 @@ def schedules(
     """Returns the callbacks that look at the validation metric.
 
     Args:
-        experiment: What is trained; its monitor is no longer "auto".
+        experiment: What is trained, no "auto" left in it.
         mode: "min" or "max": which value of the monitor is the better one.
     """
     chosen = []

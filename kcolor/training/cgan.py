@@ -53,14 +53,13 @@ class CGAN(Adversarial):
             }
         lightness, ab, *labels = batch
         colorizer = self.colorizer
-        # As coarse as what the network can answer.
-        truth = colorizer.to_photo(colorizer.to_grid(ab), lightness)
-        real = seen(lightness, truth)
+        real = seen(lightness, self.coarse(ab))
         with tf.GradientTape() as tape:
             losses, forward = self.losses_and_forward(
                 lightness, ab, *labels, training=True
             )
-            predicted = colorizer.objective.predict(forward)
+            # What the loss has judged, which costs no other question.
+            predicted = colorizer.objective.decode(forward.outputs)
             fake = seen(lightness, colorizer.to_photo(predicted, lightness))
             with tape.stop_recording():
                 for _ in range(self.scheme.discriminator_steps):

@@ -75,8 +75,7 @@ class CycleGAN(Adversarial):
     def _exact(self, grey, lightness, ab):
         """Takes a step in which the screen itself is what greys."""
         colorizer, scheme = self.colorizer, self.scheme
-        truth = colorizer.to_photo(colorizer.to_grid(ab), lightness)
-        real = seen(lightness, truth)
+        real = seen(lightness, self.coarse(ab))
         with tf.GradientTape() as tape:
             predicted = colorizer.objective.predict(self._forward(grey))
             predicted = colorizer.to_photo(predicted, grey)
@@ -119,8 +118,12 @@ class CycleGAN(Adversarial):
                     pooled = self.pool(coloured)
                     grey_pooled = self.grey_pool(greyed)
                 figures = self.teach(
-                    (self.discriminator, photo, pooled),
-                    (self.grey_discriminator, grey_seen, grey_pooled),
+                    (self.discriminator, self.coarse(photo), pooled),
+                    (
+                        self.grey_discriminator,
+                        self.coarse(grey_seen),
+                        grey_pooled,
+                    ),
                 )
             generator_loss = self.adversarial_loss(self.discriminator, coloured)
             generator_loss += self.adversarial_loss(

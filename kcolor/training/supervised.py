@@ -81,10 +81,7 @@ class Supervised(keras.Model):
         return self.losses_and_forward(lightness, ab, labels, training)[0]
 
     def losses_and_forward(self, lightness, ab, labels=None, training=False):
-        """Returns what `losses_of` does, and the lightness' way.
-
-        Asked for its answer, that does not go through the network again.
-        """
+        """Returns what `losses_of` does, and the lightness' way."""
         colorizer = self.colorizer
         target = colorizer.to_grid(ab)
         network, positions = None, None

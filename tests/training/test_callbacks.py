@@ -49,6 +49,38 @@ def test_signals_have_their_old_handlers_after_a_training(interrupted):
     assert [signal.getsignal(number) for number in NUMBERS] == before
 
 
+# === Two networks that no longer teach each other ===
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "color", "named"),
+    [
+        (1.0, 0.999, 30.0, "--discriminator-rate"),
+        (0.7, 0.8, 0.5, "all is grey"),
+        (0.7, 0.8, 30.0, ""),
+        (1.0, 0.5, 30.0, ""),  # calls everything real
+        (math.nan, math.nan, 30.0, ""),  # before there is a discriminator
+    ],
+)
+def test_a_collapse_is_told_with_what_to_do(capsys, real, fake, color, named):
+    callbacks.WarnOnCollapse().on_epoch_end(
+        0,
+        {
+            "real_accuracy": real,
+            "fake_accuracy": fake,
+            "val_colorfulness": color,
+        },
+    )
+    told = capsys.readouterr().out
+    assert bool(told) == bool(named)
+    assert named in told
+
+
+def test_without_a_discriminator_nothing_collapses(capsys):
+    callbacks.WarnOnCollapse().on_epoch_end(0, {"val_colorfulness": 0.0})
+    assert not capsys.readouterr().out
+
+
 # === Losses that are no numbers ===
 
 
@@ -167,7 +199,7 @@ def watching(mode="min", **fields):
     """Returns the callbacks of an experiment, and the model they act on."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(1e-3), "mse")
-    experiment = Experiment.of(monitor="rmse_ab", **fields)
+    experiment = Experiment.of(monitor="rmse_ab", learning_rate=1e-3, **fields)
     chosen = callbacks.schedules(experiment, mode)
     for callback in chosen:
         callback.set_model(model)
@@ -204,7 +236,7 @@ def test_plateau_may_wait_for_a_metric_that_is_better_higher():
     assert rates_of(chosen, model, [4, 3, 2, 1]) == [1e-3] * 2 + [1e-4] * 2
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_other_schedules_do_not_look_at_the_monitor(schedule):
     chosen, model = watching(schedule=schedule)
     assert chosen == []
