@@ -478,14 +478,12 @@ def _optimizers(
 ) -> dict[str, keras.optimizers.Optimizer]:
     """Returns the optimizers, by the names that the scheme takes them by."""
     optimizers = {
-        "optimizer": _optimizer(
-            experiment, total_steps, experiment.learning_rate, experiment.ema
-        )
+        name: _optimizer(experiment, total_steps, rate)
+        for name, rate in experiment.learning.other_rates.items()
     }
-    if hasattr(experiment, "discriminator_rate"):
-        optimizers["discriminator_optimizer"] = _optimizer(
-            experiment, total_steps, experiment.discriminator_rate
-        )
+    optimizers["optimizer"] = _optimizer(
+        experiment, total_steps, experiment.learning_rate, experiment.ema
+    )
     return optimizers
 
 

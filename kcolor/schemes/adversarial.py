@@ -51,6 +51,10 @@ class AdversarialScheme(Scheme):
     gradient_penalty: NonNegative = 10.0
     r1: NonNegative = field(default=0.0)
 
+    @property
+    def other_rates(self) -> dict[str, float]:
+        return {"discriminator_optimizer": self.discriminator_rate}
+
     def check(self, architecture, objective, image_size, batch_size):
         super().check(architecture, objective, image_size, batch_size)
         if not objective.is_differentiable:

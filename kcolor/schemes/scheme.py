@@ -34,6 +34,11 @@ class Scheme(Checked):
     is_unpaired: ClassVar[bool] = False
 
     @property
+    def other_rates(self) -> dict[str, float]:
+        """Learning rates of more optimizers, by what `compile` calls them."""
+        return {}
+
+    @property
     def generator_noise(self) -> str:
         """How the colorizer is made to have many answers, as it takes it."""
         return "none"
