@@ -17,6 +17,7 @@ _PUBLIC = {
     "Colorizer": "kcolor.colorizer",
     "Experiment": "kcolor.training.experiment",
     "UserError": "kcolor.errors",
+    "evaluate": "kcolor.evaluation.evaluate",
     "train": "kcolor.trainer",
 }
 __all__ = list(_PUBLIC)

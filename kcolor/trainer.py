@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import json
 import math
 import textwrap
 import time
@@ -26,11 +25,12 @@ from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import TRAIN, VALIDATION, Data, load
 from kcolor.errors import Interrupted, UserError, first_line, unknown
-from kcolor.evaluation import evaluate
+from kcolor.evaluation import measure, references
 from kcolor.evaluation.metrics import METRICS, color_weights
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
+from kcolor.training.rates import Following, SecondHalf
 from kcolor.training.run import Checkpoints, Run, open_run
 from kcolor.training.supervised import Supervised
 
@@ -194,10 +194,18 @@ def _check_data(experiment: Experiment, data: Data) -> None:
             "one folder a class, or another --monitor"
         )
     count = _photos_an_epoch(experiment, data)
+    if not count:
+        raise UserError(
+            f"{experiment.scheme} needs two different training photos at least:"
+            " add photos"
+        )
     if experiment.batch_size > count:
+        what = "training photos"
+        if experiment.learning.is_unpaired:
+            what = f"photos in a half of the {len(data.train)} {what}"
         raise UserError(
             f"batch size {experiment.batch_size} is more than the {count} "
-            "training photos of an epoch: lower --batch-size"
+            f"{what}: lower --batch-size"
         )
 
 
@@ -264,6 +272,9 @@ def _fit(
         and METRICS[experiment.monitor].better == "higher"
     )
     watching = calls.schedules(experiment, mode="max" if higher else "min")
+    warnings = []
+    if hasattr(experiment, "gan_loss"):
+        warnings.append(calls.WarnOnCollapse(experiment.gan_loss))
     every = keras.callbacks.CallbackList(
         [
             calls.StopOnNaN(),
@@ -278,7 +289,7 @@ def _fit(
             ),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             *watching,
-            calls.WarnOnCollapse(),
+            *warnings,
         ],
         model=scheme,
     )
@@ -437,7 +448,7 @@ def _batches(
 
 def _validate(
     scheme: Supervised,
-    predict: evaluate.Predictor,
+    predict: measure.Predictor,
     data: Data,
     labels: np.ndarray | None,
     weights: np.ndarray,
@@ -445,11 +456,11 @@ def _validate(
     """Returns the losses and the metrics of the validation photos."""
     pixels = data.validation.pixels
     losses = scheme.evaluate(
-        batches(pixels, evaluate.BATCH, labels=labels),
+        batches(pixels, measure.BATCH, labels=labels),
         verbose=0,
         return_dict=True,
     )
-    return losses | evaluate.values(predict, pixels, weights)
+    return losses | measure.values(predict, pixels, weights)
 
 
 def _classes(experiment: Experiment, data: Data) -> list[str]:
@@ -477,29 +488,41 @@ def _optimizers(
     experiment: Experiment, total_steps: int
 ) -> dict[str, keras.optimizers.Optimizer]:
     """Returns the optimizers, by the names that the scheme takes them by."""
-    optimizers = {
-        name: _optimizer(experiment, total_steps, rate)
-        for name, rate in experiment.learning.other_rates.items()
+    highest = experiment.learning_rate
+    rate = _rate(experiment, total_steps)
+    first = _optimizer(experiment, total_steps, rate, experiment.ema)
+    others = {
+        name: _optimizer(
+            experiment, total_steps, Following(first, other / highest)
+        )
+        for name, other in experiment.learning.other_rates.items()
     }
-    optimizers["optimizer"] = _optimizer(
-        experiment, total_steps, experiment.learning_rate, experiment.ema
-    )
-    return optimizers
+    return {"optimizer": first, **others}
 
 
-def _optimizer(
-    experiment: Experiment, total_steps: int, rate: float, ema: float = 0.0
-) -> keras.optimizers.Optimizer:
+def _rate(
+    experiment: Experiment, total_steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    rate = experiment.learning_rate
     if experiment.schedule == "cosine":
         warmup = min(experiment.warmup_steps, total_steps - 1)
-        rate = keras.optimizers.schedules.CosineDecay(
+        return keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate,
             decay_steps=total_steps - warmup,
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    elif experiment.schedule == "linear":
-        rate = calls.SecondHalf(rate, total_steps)
+    if experiment.schedule == "linear":
+        return SecondHalf(rate, total_steps)
+    return rate
+
+
+def _optimizer(
+    experiment: Experiment,
+    total_steps: int,
+    rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    ema: float = 0.0,
+) -> keras.optimizers.Optimizer:
     options = {
         "learning_rate": rate,
         "beta_1": experiment.beta_1,
@@ -525,7 +548,7 @@ def _optimizer(
 
 def _predictor(
     colorizer: Colorizer, experiment: Experiment
-) -> evaluate.Predictor:
+) -> measure.Predictor:
     compiled = tf.function(
         colorizer, jit_compile=experiment.jit, reduce_retracing=True
     )
@@ -570,7 +593,7 @@ def _averaged(scheme: Supervised, ema: float):
             weight.assign(value)
 
 
-def _samples(predict: evaluate.Predictor, photos: np.ndarray) -> np.ndarray:
+def _samples(predict: measure.Predictor, photos: np.ndarray) -> np.ndarray:
     chosen = pictures.choose(photos, SAMPLES)
     ((lightness, ab),) = batches(chosen, len(chosen))
     return pictures.strips(lightness, np.asarray(predict(lightness)), ab)
@@ -588,7 +611,7 @@ def _draws(colorizer: Colorizer, photos: np.ndarray) -> np.ndarray:
 
 
 def _log_pictures(
-    run: Run, predict: evaluate.Predictor, data: Data, step: int
+    run: Run, predict: measure.Predictor, data: Data, step: int
 ) -> None:
     writer = tf.summary.create_file_writer(str(run.tensorboard / "validation"))
     with writer.as_default(step):
@@ -597,28 +620,14 @@ def _log_pictures(
     writer.close()
 
 
-def _without_nan(measured: dict) -> dict:
-    """Returns figures with null where they are no number, as JSON wants it."""
-    return {
-        target: {
-            metric: {
-                name: None if math.isnan(number) else number
-                for name, number in found.items()
-            }
-            for metric, found in metrics.items()
-        }
-        for target, metrics in measured.items()
-    }
-
-
 def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     """Measures the best model of a run on the test photos."""
     # In float32, as it is for whoever loads it.
     keras.config.set_dtype_policy("float32")
     colorizer = keras.saving.load_model(run.model)
     predict = tf.function(colorizer, jit_compile=False, reduce_retracing=True)
-    targets = {"grey": evaluate.grey, "ours": predict}
-    measured = evaluate.measure(targets, data.test.pixels, weights)
+    targets = {"grey": references.grey, "ours": predict}
+    measured = measure.measure(targets, data.test.pixels, weights)
     with whole(run.samples) as path:
         rows = _samples(predict, data.test.pixels)
         pictures.save_grid(path, rows, TITLES, columns=min(2, len(rows)))
@@ -630,8 +639,7 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
             draws = [f"draw {number}" for number in range(1, DRAWS + 1)]
             pictures.save_grid(path, rows, ("grey", *draws, "truth"))
     with whole(run.metrics) as path:
-        text = json.dumps(_without_nan(measured), indent=2, allow_nan=False)
-        path.write_text(text + "\n")
+        path.write_text(measure.to_json(measured))
     calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
-    calls.say(evaluate.table(measured))
+    calls.say(measure.table(measured))
     calls.say("\nlook at " + ", ".join(f"'{path}'" for path in written))

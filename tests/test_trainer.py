@@ -656,6 +656,46 @@ def test_no_pair_of_lightness_and_colour_meets(experiment):
     assert len(seen["grey"] | seen["coloured"]) == len(data.train)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"discriminator_steps": 3},
+        {"pretrain_epochs": 1, "schedule": "linear"},
+        {"schedule": "plateau", "patience": 1},
+        {"warmup_steps": 4, "precision": "mixed_float16"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_the_discriminator_s_rate_goes_where_the_colorizer_s_goes(
+    tmp_path, experiment, quick, measured_as, trained, options
+):
+    measured_as(rmse_ab=[2])  # never improves
+    rates = []
+    chosen = experiment(
+        **GAN, learning_rate=1e-3, discriminator_rate=1e-4, epochs=3, **options
+    )
+
+    class Noted(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            scheme = trained[-1]
+            rates.append([float(o.learning_rate) for o in scheme.optimizers])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer.calls, "StopOnNaN", Noted)
+        train(chosen, tmp_path / "run")
+    own, other = np.transpose(rates)
+    assert len(own) == 3 * STEPS
+    np.testing.assert_allclose(other, own / 10, rtol=1e-5)
+    assert own.min() < own.max()
+
+
+def test_a_batch_larger_than_a_half_is_refused(tmp_path, experiment):
+    chosen = experiment(scheme="cyclegan", discriminator="pixel", batch_size=6)
+    text = refusal(chosen, tmp_path / "run")
+    assert "batch size 6" in text
+    assert "5 photos in a half of the 10" in text
+
+
 def test_an_epoch_of_cyclegan_is_as_long_as_the_smaller_half(
     tmp_path, experiment, quick
 ):
@@ -878,11 +918,15 @@ def test_signals_do_what_they_did_before_once_a_training_is_over(
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_the_loss_is_scaled_in_float16(tmp_path, experiment, quick, trained):
-    chosen = experiment(precision="mixed_float16", steps=1)
+@pytest.mark.parametrize("options", [{}, GAN], ids=["supervised", "cgan"])
+def test_the_loss_is_scaled_in_float16(
+    tmp_path, experiment, quick, trained, options
+):
+    chosen = experiment(precision="mixed_float16", steps=1, **options)
     train(chosen, tmp_path / "run")
-    ((_, optimizer),) = trained
-    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    (scheme,) = trained
+    for optimizer in scheme.optimizers:
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 # === Processes ===

@@ -1,5 +1,6 @@
 """What all commands share: how they end."""
 
+import argparse
 import functools
 import os
 import sys
@@ -42,6 +43,25 @@ def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
             sys.exit(130)
 
     return main
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of flags whose errors are one line."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str):
+        raise UserError(f"{message}: see --help")
+
+    @staticmethod
+    def whole_number(word: str) -> int:
+        """Returns the whole number above 0 that a word is."""
+        if not word.isdecimal() or int(word) == 0:
+            raise argparse.ArgumentTypeError(
+                f"'{word}' is not allowed: give a whole number above 0"
+            )
+        return int(word)
 
 
 def load_tensorflow() -> None:

@@ -16,15 +16,16 @@ def build(
     kind: str,
     image_size: int,
     planes: int,
-    filters: int = 32,
-    layers: int = 3,
-    spectral: bool = False,
-    name: str = "discriminator",
+    filters: int,
+    layers: int,
+    spectral: bool,
+    name: str,
 ) -> keras.Model:
     """Returns a discriminator.
 
     Normalisation is by photo, not by batch: a batch that is all real or all
-    coloured would tell by its statistics what it is.
+    coloured would tell by its statistics what it is. `pixel` has none, or it
+    would see more than each pixel.
 
     Args:
         kind: `patch`, 4x4 convolutions that judge overlapping squares; `pixel`,
@@ -36,7 +37,9 @@ def build(
         filters: Of the first layer of `patch` and `pixel`.
         layers: Convolutions of stride 2 in `patch`: see `receptive_field`.
         spectral: Whether weights are divided by their largest singular value,
-            in place of normalisation.
+            in place of normalisation. Keras' layer divides the weights
+            themselves at each call in training, and no gradient goes through
+            the division.
         name: Of the model.
 
     Returns:
@@ -45,9 +48,9 @@ def build(
 
     Example:
 
-    >>> build("patch", 64, planes=3, filters=8, layers=1).output_shape
+    >>> build("patch", 64, 3, 8, 1, False, "patches").output_shape
     (None, None, None, 1)
-    >>> build("cnn", 64, planes=3).output_shape
+    >>> build("cnn", 64, 3, 8, 1, False, "whole").output_shape
     (None, 1, 1, 1)
 
     Reference:
@@ -100,15 +103,23 @@ def _pixel(x, filters: int, layers: int, spectral: bool):
             f"conv{level}",
             spectral,
             kernel=1,
-            normalises=level > 0,
+            normalises=False,
         )
     return _conv(x, 1, "head", spectral, kernel=1)
 
 
 def _cnn(x, filters: int, layers: int, spectral: bool):
+    last = len(CNN_FILTERS) - 1
     for level, count in enumerate(CNN_FILTERS):
+        # Of the last one, photos may have left a single pixel, which
+        # normalised is 0.
         x = _convolved(
-            x, count, f"conv{level}", spectral, padded=0, normalises=True
+            x,
+            count,
+            f"conv{level}",
+            spectral,
+            padded=0,
+            normalises=level < last,
         )
     # The dense layer from every feature to the one number.
     return _conv(x, 1, "head", spectral, kernel=x.shape[1])

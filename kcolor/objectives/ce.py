@@ -99,7 +99,7 @@ class CrossEntropy(Objective):
         return self.bins
 
     @property
-    def is_differentiable(self) -> bool:
+    def teachable(self) -> bool:
         return not self._is_mode
 
     def adapt(self, histogram: np.ndarray) -> CrossEntropy:

@@ -13,7 +13,7 @@ from kcolor.forward import NOISE_PLANES, noise_planes
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
-from kcolor.objectives.regression import SCALE
+from kcolor.objectives.regression import GREY_ERROR, SCALE
 from kcolor.objectives.terms import length
 
 # Colours are compared pixel by pixel and as means of squares of these sides:
@@ -72,6 +72,10 @@ class EnergyScore(Objective):
     @property
     def range_loss(self):
         return 2 * LARGEST_AB
+
+    @property
+    def grey_loss(self):
+        return GREY_ERROR
 
     def decode(self, outputs):
         return SCALE * keras.ops.cast(outputs, "float32")

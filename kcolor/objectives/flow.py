@@ -67,8 +67,8 @@ class Flow(Objective):
         return 2
 
     @property
-    def is_differentiable(self) -> bool:
-        return False  # the answer asks the network twice a step
+    def teachable(self) -> bool:
+        return False  # its outputs are velocities
 
     def __post_init__(self):
         super().__post_init__()

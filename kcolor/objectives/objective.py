@@ -70,8 +70,13 @@ class Objective(Checked):
         return 1.0
 
     @property
-    def is_differentiable(self) -> bool:
-        """Whether a discriminator can teach through `predict`, cheaply."""
+    def grey_loss(self) -> float | Tensor:
+        """About what the loss of grey photos is; here, of a prior, in nats."""
+        return 3.0
+
+    @property
+    def teachable(self) -> bool:
+        """Whether a discriminator can teach what `decode` makes of outputs."""
         return True
 
     @property

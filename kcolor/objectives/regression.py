@@ -12,6 +12,8 @@ from kcolor.objectives.objective import Objective
 # One unit of the network's output in ab units: about the spread of a photo's
 # chroma, so that outputs, like weights and features, stay near 1.
 SCALE = 16.0
+# Mean absolute error of grey photos, in ab units.
+GREY_ERROR = 11.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Regression(Objective):
     @property
     def range_loss(self):
         return self.penalty(2 * LARGEST_AB)
+
+    @property
+    def grey_loss(self):
+        return self.penalty(GREY_ERROR)
 
     def losses(self, outputs, ab):
         penalties = self.penalty(self.decode(outputs) - ab)

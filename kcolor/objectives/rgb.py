@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from kcolor.color import lab_to_rgb, rgb_to_lab
+from kcolor.color import LARGEST_AB, lab_to_rgb, rgb_to_lab
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
+from kcolor.objectives.regression import GREY_ERROR
 from kcolor.resize import shrink
 
 RANGE = 2.0  # a pixel's red, green and blue are from -1 to 1
@@ -46,6 +47,10 @@ class RGB(Objective):
     @property
     def range_loss(self):
         return RANGE
+
+    @property
+    def grey_loss(self):
+        return RANGE * GREY_ERROR / (2 * LARGEST_AB)
 
     def rgb(self, outputs):
         """Returns the photo, (N, H, W, 3), from 0 to 1."""

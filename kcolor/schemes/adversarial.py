@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from kcolor.errors import UserError
@@ -19,21 +19,24 @@ class AdversarialScheme(Scheme):
         discriminator: What tells them apart: patch looks at overlapping
             squares, pixel at each pixel alone, cnn, like the poster's network,
             at the whole photo.
-        patch_layers: Convolutions of stride 2 in patch: 1, 2, 3 look at squares
-            of 16, 34, 70 pixels; 3 is the paper's.
-        discriminator_filters: Of the first layer: 64 in the papers.
+        patch_layers: Convolutions of stride 2, in patch alone: 1, 2, 3 look at
+            squares of 16, 34, 70 pixels; 3 is the paper's.
+        discriminator_filters: Of the first layer of patch and pixel: 64 in the
+            papers.
         spectral: Whether the discriminator's weights are divided by their
             largest singular value, which stands in for its normalisation.
         discriminator_rate: Learning rate of the discriminator; --schedule
-            lowers it as it does the other.
+            lowers it as it does the other. All else of its optimizer is as
+            that of the colorizer's.
         gan_loss: Of the game between the two: vanilla, cross entropy;
             least_squares, cyclegan's own default; hinge; wgan_gp, Wasserstein's
             with a penalty on gradients.
         label_smoothing: How far below 1 the discriminator's target for real
             photos is, of vanilla and least_squares.
-        gradient_penalty: Weight of the penalty of wgan_gp.
+        gradient_penalty: Weight of the penalty of wgan_gp alone, on the
+            gradient of a photo's mean logit.
         r1: Weight of another penalty, for any of them: half the squared
-            gradient at real photos; 0 for none.
+            gradient of a logit at real photos; 0 for none.
     """
 
     learning_rate: ClassVar[float] = 2e-4
@@ -49,19 +52,19 @@ class AdversarialScheme(Scheme):
     )
     label_smoothing: Share = 0.0
     gradient_penalty: NonNegative = 10.0
-    r1: NonNegative = field(default=0.0)
+    r1: NonNegative = 0.0
 
     @property
     def other_rates(self) -> dict[str, float]:
         return {"discriminator_optimizer": self.discriminator_rate}
 
-    def check(self, architecture, objective, image_size, batch_size):
-        super().check(architecture, objective, image_size, batch_size)
-        if not objective.is_differentiable:
+    def check(self, architecture, objective, image_size, batch_size, epochs):
+        super().check(architecture, objective, image_size, batch_size, epochs)
+        if not objective.teachable:
             raise UserError(
-                f"{self.name} cannot teach {objective.name}, whose answer "
-                "cannot be trained through: give another --loss or its other "
-                "settings, or --scheme supervised"
+                f"{self.name} cannot teach {objective.name}, whose colours are "
+                "no smooth function of the network's outputs: give another "
+                "--loss, or --scheme supervised"
             )
         least = LEAST[self.discriminator]
         if self.discriminator == "patch":
@@ -70,7 +73,7 @@ class AdversarialScheme(Scheme):
             raise UserError(
                 f"the discriminator {self.discriminator} cannot take photos of "
                 f"{image_size} pixels: --image-size must be at least {least}, "
-                "or --discriminator pixel"
+                "or give fewer --patch-layers or --discriminator pixel"
             )
 
     def build_discriminator(self, planes: int, image_size: int, name: str):

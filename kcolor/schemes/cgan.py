@@ -13,10 +13,9 @@ from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.settings import NonNegative
 
 Rounds = restricted_number_type("Rounds", int, [(">=", 1), ("<=", 100)])
-# pix2pix weighs absolute errors of ab that is scaled to -1..1 by 100.
-AUTO_SHARE = 1 / 100
-# Losses in nats begin about 30 times as high as such errors do.
-AUTO_NATS = 30 * AUTO_SHARE
+# pix2pix's 1 to 100 is this beside the error of grey photos, a tenth of what ab
+# is scaled to.
+AUTO_SHARE = 0.1
 
 
 @register("cgan")
@@ -31,10 +30,10 @@ class ConditionalGAN(AdversarialScheme):
     validation metric.
 
     Args:
-        gan_weight: Weight of the adversarial loss beside the other; auto:
-            pix2pix's 1 to 100 of ab scaled to -1..1, which is 1.1 beside l1,
-            and a hundredth of half the loss of an error as wide as ab's range
-            beside other losses; 0.3 beside those in nats.
+        gan_weight: Weight of the adversarial loss beside the other; auto: a
+            tenth of about what the other is of grey photos: 1.1 beside l1,
+            which is pix2pix's 1 to 100 where ab is scaled to -1..1, and 0.3
+            beside losses in nats.
         noise: What lets one photo have many colourings, which draws.png shows:
             none, planes of noise beside the lightness, or the architecture's
             dropout, at work when it is sampled, too.
@@ -68,12 +67,16 @@ class ConditionalGAN(AdversarialScheme):
         """Returns the weight of the adversarial loss beside an objective's."""
         if self.gan_weight != "auto":
             return self.gan_weight
-        if objective.range_loss == 1.0:
-            return AUTO_NATS
-        return AUTO_SHARE * float(objective.range_loss) / 2
+        return AUTO_SHARE * float(objective.grey_loss)
 
-    def check(self, architecture, objective, image_size, batch_size):
-        super().check(architecture, objective, image_size, batch_size)
+    def check(self, architecture, objective, image_size, batch_size, epochs):
+        super().check(architecture, objective, image_size, batch_size, epochs)
+        if self.pretrain_epochs >= epochs:
+            raise UserError(
+                f"--pretrain-epochs {self.pretrain_epochs} leaves none of the "
+                f"{epochs} epochs to the discriminator: give fewer, or more "
+                "--epochs"
+            )
         if self.noise == "dropout" and not getattr(architecture, "dropout", 0):
             raise UserError(
                 f"--noise dropout needs an architecture that drops: "

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse.typing import restricted_number_type
 
 from kcolor.errors import UserError
 from kcolor.schemes import register
 from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.settings import NonNegative
+
+Pool = restricted_number_type("Pool", int, [(">=", 0), ("<=", 4096)])
 
 
 @register("cyclegan")
@@ -22,9 +24,9 @@ class CycleGANScheme(AdversarialScheme):
     loss but `rgb` the colorizer keeps the lightness and predicts ab. Greying is
     then exact, and the cycle is on lightness: what the screen cannot show of a
     colour changes it. The loss itself only measures: nothing but the
-    discriminator teaches. With `--loss rgb` it is the paper's two generators
-    and two discriminators: the other one greys, and each must undo what the
-    other did.
+    discriminator teaches. So it must be one that has a single answer. With
+    `--loss rgb` it is the paper's two generators and two discriminators: the
+    other one greys, and each must undo what the other did.
 
     Args:
         cycle_weight: Weight of the cycle's absolute error, where lightness and
@@ -32,7 +34,7 @@ class CycleGANScheme(AdversarialScheme):
         identity_weight: Weight, times cycle_weight, of the greying generator's
             error on photos that are grey already; only with --loss rgb.
         pool: Coloured photos that are remembered: the discriminator sees one of
-            them in place of each second fresh one; 0 for none.
+            them in place of about half of the fresh ones; 0 for none.
 
     Example:
 
@@ -54,14 +56,20 @@ class CycleGANScheme(AdversarialScheme):
     )
     cycle_weight: NonNegative = 10.0
     identity_weight: NonNegative = 0.5
-    pool: NonNegativeInt = 50
+    pool: Pool = 50
 
-    def check(self, architecture, objective, image_size, batch_size):
-        super().check(architecture, objective, image_size, batch_size)
+    def check(self, architecture, objective, image_size, batch_size, epochs):
+        super().check(architecture, objective, image_size, batch_size, epochs)
         if 0 < self.pool < batch_size:
             raise UserError(
                 f"--pool {self.pool} is less than the {batch_size} photos of a "
                 "step: give a larger one, a lower --batch-size, or 0 for none"
+            )
+        if objective.can_sample or objective.term_weights:
+            raise UserError(
+                f"the loss does not teach under cyclegan, so {objective.name} "
+                "would have draws or terms that nothing has trained: give "
+                "--loss l1 or rgb, without terms"
             )
         if architecture.classifies:
             raise UserError(

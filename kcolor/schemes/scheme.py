@@ -49,6 +49,7 @@ class Scheme(Checked):
         objective: Objective,
         image_size: int,
         batch_size: int,
+        epochs: int,
     ) -> None:
         """Refuses, before anything is built, what could not be trained.
 

@@ -18,8 +18,8 @@ AB_SCALE = 50.0
 class Adversarial(Supervised):
     """Trains a colorizer against discriminators, each with its optimizer.
 
-    In a step the colorizer colours once; the discriminators learn first, from
-    photos that no gradient leaves, then it learns from what they say now.
+    In a step the discriminators learn first, from photos that no gradient
+    leaves, then the colorizer learns from what they say of the same photos now.
 
     Args:
         colorizer: What is trained.
@@ -37,6 +37,9 @@ class Adversarial(Supervised):
         # Of its own, so that the colorizer's draws are those of supervision.
         self._discriminator_seeds = keras.random.SeedGenerator(seed + 1)
         self.discriminator_optimizer = None
+        self.discriminator = scheme.build_discriminator(
+            3, colorizer.image_size, "discriminator"
+        )
 
     @property
     def discriminators(self) -> list[keras.Model]:
@@ -74,6 +77,8 @@ class Adversarial(Supervised):
 
     def teach(self, *lessons):
         """Lets all discriminators take one step; returns their mean figures.
+
+        The loss among them is without penalties.
 
         Args:
             *lessons: Of each one: itself, real photos as it sees them,

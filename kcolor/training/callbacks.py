@@ -58,49 +58,41 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class WarnOnCollapse(keras.callbacks.Callback):
-    """Says after an epoch what has gone wrong between two networks."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        if "real_accuracy" not in logs:
-            return
-        if min(logs["real_accuracy"], logs["fake_accuracy"]) > SURE:
-            say(
-                "warning: the discriminator tells all photos from coloured "
-                "ones, so teaches little: lower --discriminator-rate, set "
-                "--label-smoothing 0.1, --spectral true or --r1 10"
-            )
-        if logs["val_colorfulness"] < COLOURLESS:
-            say(
-                f"warning: colorfulness fell to {logs['val_colorfulness']:.1f},"
-                " all is grey: raise --gan-weight if there is one, or give "
-                "another --gan-loss"
-            )
-
-
-class SecondHalf(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that stays, and in the second half falls to 0 in a line.
+    """Says, once each, what has gone wrong between two networks.
 
     Args:
-        rate: In the first half.
-        steps: In all.
-
-    Example:
-
-    >>> [round(float(SecondHalf(2.0, 8)(step)), 2) for step in (0, 4, 6, 8)]
-    [2.0, 2.0, 1.0, 0.0]
-
-    Reference:
-        Zhu et al. 2017, "Unpaired Image-to-Image Translation using
-        Cycle-Consistent Adversarial Networks", sec. 4.
+        gan_loss: Of the game. The critic of wgan_gp is meant to tell all photos
+            apart.
     """
 
-    def __init__(self, rate: float, steps: int):
-        self.rate = rate
-        self.steps = steps
+    def __init__(self, gan_loss: str):
+        super().__init__()
+        self._may_win = gan_loss == "wgan_gp"
+        self._was_colourful = False
+        self._has_told_grey = False
 
-    def __call__(self, step):
-        left = 2.0 * (1.0 - keras.ops.cast(step, "float32") / self.steps)
-        return self.rate * keras.ops.clip(left, 0.0, 1.0)
+    def on_epoch_end(self, epoch, logs=None):
+        if math.isnan(logs["real_accuracy"]):
+            return  # there is no discriminator yet
+        if (
+            not self._may_win
+            and min(logs["real_accuracy"], logs["fake_accuracy"]) > SURE
+        ):
+            self._may_win = True
+            say(
+                "warning: the discriminator tells all photos from coloured "
+                "ones, so teaches little: lower --discriminator-rate, or set "
+                "--spectral true or --r1 1"
+            )
+        color = logs["val_colorfulness"]
+        if color < COLOURLESS and self._was_colourful:
+            if not self._has_told_grey:
+                say(
+                    f"warning: colorfulness fell to {color:.1f}, all is grey: "
+                    "give another --gan-loss or a lower --discriminator-rate"
+                )
+            self._has_told_grey = True
+        self._was_colourful |= color > 2 * COLOURLESS
 
 
 def diverged(what: str, step: int) -> UserError:
@@ -184,14 +176,16 @@ class Progress(keras.callbacks.Callback):
         return f"  {self.batch_size / pace:.1f} images/s  {left} left"
 
 
-def progress(items: Iterable, total: int, what: str) -> Iterable:
+def progress(
+    items: Iterable, total: int, what: str, unit: str = " files"
+) -> Iterable:
     """Yields the items, and shows on a terminal how far they are."""
     return tqdm(
         items,
         what,
         total,
         leave=False,
-        unit=" files",
+        unit=unit,
         disable=not sys.stderr.isatty(),
     )
 

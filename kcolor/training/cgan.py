@@ -21,9 +21,6 @@ class CGAN(Adversarial):
     def __init__(self, colorizer: Colorizer, scheme: ConditionalGAN, seed: int):
         super().__init__(colorizer, scheme, seed)
         self.weight = scheme.weight(colorizer.objective)
-        self.discriminator = scheme.build_discriminator(
-            3, colorizer.image_size, "discriminator"
-        )
         self.pretrains = scheme.pretrain_epochs > 0
 
     @property
@@ -45,7 +42,7 @@ class CGAN(Adversarial):
     def train_step(self, batch):
         if self.pretrains:
             logs = super().train_step(batch)
-            # A column of the history each, in these epochs, too.
+            # The history has a column for each from its first row on.
             return logs | {
                 name: tf.constant(float("nan"))
                 for name in self.logged
@@ -58,7 +55,7 @@ class CGAN(Adversarial):
             losses, forward = self.losses_and_forward(
                 lightness, ab, *labels, training=True
             )
-            # What the loss has judged, which costs no other question.
+            # What the loss has seen: `predict` would ask the network again.
             predicted = colorizer.objective.decode(forward.outputs)
             fake = seen(lightness, colorizer.to_photo(predicted, lightness))
             with tape.stop_recording():

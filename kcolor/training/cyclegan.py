@@ -28,9 +28,6 @@ class CycleGAN(Adversarial):
         self.is_classical = colorizer.objective.name == "rgb"
         super().__init__(colorizer, scheme, seed)
         size = colorizer.image_size
-        self.discriminator = scheme.build_discriminator(
-            3, size, "discriminator"
-        )
         self.pool = None
         if scheme.pool:
             self.pool = Pool(scheme.pool, (size, size, 3), seed + 2)
@@ -101,10 +98,8 @@ class CycleGAN(Adversarial):
         scheme = self.scheme
         grey_seen, photo = grey / 50.0 - 1.0, shown(lightness, ab)
         with tf.GradientTape() as tape:
-            # === There ===
             coloured = self._colour(grey_seen)
             greyed = self._grey(photo)
-            # === And back ===
             cycle_loss = _distance(self._grey(coloured), grey_seen)
             cycle_loss += _distance(self._colour(greyed), photo)
             # What is grey already should stay as it is. Its twin, a photo in
@@ -143,8 +138,7 @@ class CycleGAN(Adversarial):
         }
 
     def _forward(self, lightness):
-        noise = self.colorizer.draw_noise(lightness, self._seeds)
-        return self.colorizer.forward(lightness, training=True, noise=noise)
+        return self.colorizer.forward(lightness, training=True)
 
     def _colour(self, grey_seen):
         """Returns RGB, -1 to 1, of lightness from -1 to 1."""

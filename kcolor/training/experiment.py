@@ -174,7 +174,11 @@ class Experiment:
         architecture.check(self.image_size, objective.channels)
         objective.check(self.image_size, architecture.stride)
         self.learning.check(
-            architecture, objective, self.image_size, self.batch_size
+            architecture,
+            objective,
+            self.image_size,
+            self.batch_size,
+            self.epochs,
         )
 
     def __post_init__(self):
@@ -414,7 +418,7 @@ def _add(group, name: str, type_, default, text: str, shown=None) -> None:
         f"--{name.replace('_', '-')}",
         type=type_,
         default=default,
-        metavar=name.rpartition("_")[2].upper(),
+        metavar=re.sub(r"_?\d+", "", name).rpartition("_")[2].upper(),
         help=f"{text} ({takes})",
     )
 

@@ -42,10 +42,15 @@ def discriminator_loss(kind: str, real, fake, smoothing: float = 0.0):
 def generator_loss(kind: str, fake):
     """Returns the generator's loss, a scalar, for logits of its photos.
 
+    Of `vanilla`, the one that does not saturate.
+
     Example:
 
     >>> float(generator_loss("hinge", keras.ops.ones((2, 1, 1, 1))))
     -1.0
+
+    Reference:
+        Goodfellow et al. 2014, sec. 3; the others as `discriminator_loss`.
     """
     if kind == "vanilla":
         return keras.ops.mean(_entropy(fake, 1.0))
@@ -91,14 +96,18 @@ def gradient_penalty(discriminator, real, fake, seeds):
     place = keras.random.uniform(
         (keras.ops.shape(real)[0], 1, 1, 1), seed=seeds
     )
-    squares = _squared_gradient(discriminator, real + place * (fake - real))
-    # The root of 0 has no gradient.
-    lengths = keras.ops.sqrt(keras.ops.maximum(squares, 1e-12))
+    between = real + place * (fake - real)
+    squares, count = _squared_gradient(discriminator, between)
+    # The critic is the mean of its logits. The root of 0 has no gradient.
+    lengths = keras.ops.sqrt(keras.ops.maximum(squares, 1e-12)) / count
     return keras.ops.mean(keras.ops.square(lengths - 1.0))
 
 
 def r1_penalty(discriminator, real):
-    """Returns half the mean squared gradient at real photos.
+    """Returns half the mean squared gradient of a logit at real photos.
+
+    That of the sum of a photo's logits, divided by their number: with one logit
+    it is the paper's, with many it does not vanish as their mean's would.
 
     Example:
 
@@ -110,20 +119,23 @@ def r1_penalty(discriminator, real):
         Mescheder, Geiger and Nowozin 2018, "Which Training Methods for GANs do
         actually Converge?", eq. 9.
     """
-    return keras.ops.mean(_squared_gradient(discriminator, real)) / 2
+    squares, count = _squared_gradient(discriminator, real)
+    return keras.ops.mean(squares) / (2 * count)
 
 
 def _squared_gradient(discriminator, photos):
-    """Returns the squared gradient of each photo's mean logit, (N,)."""
+    """Returns the squared gradient of each photo's sum of logits, (N,).
+
+    And how many logits there are: in float16 the gradient of their mean would
+    vanish.
+    """
     with tf.GradientTape() as tape:
         tape.watch(photos)
         logits = discriminator(photos)
-    # The gradient of their sum, divided in float32: in float16 that of the mean
-    # would vanish.
     gradient = tape.gradient(logits, photos)
     count = tf.cast(tf.size(logits) / tf.shape(logits)[0], tf.float32)
-    gradient = tf.cast(gradient, tf.float32) / count
-    return tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3))
+    gradient = tf.cast(gradient, tf.float32)
+    return tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3)), count
 
 
 def _entropy(logits, target: float):

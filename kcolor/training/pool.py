@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Pool(keras.layers.Layer):
-    """Gives back each second photo in exchange for one of some steps ago.
+    """Exchanges about half of the photos for some of earlier steps.
 
     So that the discriminator does not forget what the generator no longer does.
     Its photos are kept in checkpoints.

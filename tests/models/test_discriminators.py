@@ -21,7 +21,7 @@ def photos(count=4, size=24, planes=3):
 
 
 def small(kind, spectral=False, size=24, planes=3):
-    return build(kind, size, planes, filters=4, layers=2, spectral=spectral)
+    return build(kind, size, planes, 4, 2, spectral, "discriminator")
 
 
 def squares_of(discriminator, size, logits):
@@ -55,7 +55,7 @@ def largest_singular_values(discriminator):
 def test_a_patch_s_logit_sees_the_square_it_is_said_to(layers):
     side = receptive_field(layers)
     # Instance normalisation alone would let each logit see all of the photo.
-    discriminator = build("patch", 2 * side, 3, 2, layers, spectral=True)
+    discriminator = build("patch", 2 * side, 3, 2, layers, True, "patches")
     across = discriminator(photos(1, 2 * side)).shape[1]
     middle = across // 2
     first, beside = squares_of(
@@ -76,8 +76,9 @@ def test_a_patch_s_squares_together_cover_the_whole_photo():
     assert other[1::2] == (31, 31)
 
 
-def test_a_pixel_s_logit_sees_the_pixel_alone():
-    discriminator = small("pixel", spectral=True)
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_pixel_s_logit_sees_the_pixel_alone(spectral):
+    discriminator = small("pixel", spectral=spectral)
     places = [(0, 0), (5, 17), (23, 23)]
     assert squares_of(discriminator, 24, places) == [
         (row, row, column, column) for row, column in places
@@ -95,7 +96,7 @@ def test_the_cnn_has_one_number_for_all_of_a_photo(size):
 def test_the_cnn_has_the_poster_s_convolutions():
     convolutions = [
         layer
-        for layer in build("cnn", 64, planes=3).layers
+        for layer in small("cnn", size=64).layers
         if isinstance(layer, keras.layers.Conv2D)
     ]
     *trunk, head = convolutions
@@ -108,7 +109,7 @@ def test_the_cnn_has_the_poster_s_convolutions():
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_patch_has_pix2pix_s_layers(layers):
-    discriminator = build("patch", 64, 3, filters=8, layers=layers)
+    discriminator = build("patch", 64, 3, 8, layers, False, "patches")
     convolutions = [
         (layer.filters, layer.strides[0], layer.kernel_size)
         for layer in discriminator.layers

@@ -79,10 +79,22 @@ def test_what_has_no_adversary_is_refused_in_one_line(scheme, fields, named):
             ["--pool 7", "8"],
         ),
         ({"scheme": "cyclegan", "arch": "iizuka"}, ["cyclegan", "iizuka"]),
+        (
+            {"scheme": "cyclegan", "arch": "unet", "loss": "mdn"},
+            ["cyclegan", "mdn", "draws"],
+        ),
+        (
+            {"scheme": "cyclegan", "arch": "unet", "chroma_gap": 1.0},
+            ["cyclegan", "l1", "terms"],
+        ),
+        (
+            {"scheme": "cgan", "arch": "unet", "pretrain_epochs": 5},
+            ["--pretrain-epochs 5", "5 epochs"],
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_line(fields, named):
-    refusal = refusal_of(loss="l1", image_size=SIZE, **fields)
+    refusal = refusal_of(**{"loss": "l1", "image_size": SIZE} | fields)
     assert "\n" not in refusal
     for word in named:
         assert word in refusal
@@ -121,7 +133,7 @@ def test_the_smallest_photos_a_discriminator_takes_have_a_logit(
     def is_taken(size):
         resnet, l1 = models.get("resnet")(), objectives.get("l1")()
         try:
-            scheme.check(resnet, l1, size, batch_size=1)
+            scheme.check(resnet, l1, size, batch_size=1, epochs=1)
         except UserError:
             return False
         return True
@@ -133,14 +145,26 @@ def test_the_smallest_photos_a_discriminator_takes_have_a_logit(
     assert min(logits.shape) >= 1
 
 
-def test_the_adversarial_loss_weighs_as_in_pix2pix():
+@pytest.mark.parametrize("spectral", [False, True])
+@pytest.mark.parametrize("discriminator", ["patch", "pixel", "cnn"])
+def test_the_smallest_photos_can_be_told_apart(discriminator, spectral):
+    scheme = ConditionalGAN(discriminator=discriminator, spectral=spectral)
+    least = {"patch": 16, "pixel": 1, "cnn": 19}[discriminator]
+    built = scheme.build_discriminator(3, least, "discriminator")
+    random = np.random.default_rng(0)
+    photos = random.uniform(-1, 1, (4, least, least, 3)).astype("float32")
+    logits = np.array(built(photos)).reshape(4, -1)
+    assert (np.ptp(logits, axis=0) > 0).all()
+
+
+def test_the_adversarial_loss_weighs_a_tenth_of_what_grey_photos_have():
     weights = {
         loss: ConditionalGAN().weight(objectives.get(loss)())
         for loss in ("l1", "l2", "ce")
     }
-    # 1 to 100, where the loss of errors of half the range, 110, is 1.
+    # pix2pix: 1 to 100, where the loss of errors of half the range, 110, is 1.
     assert weights["l1"] == pytest.approx(110 / 100)
-    assert weights["l2"] == pytest.approx(220**2 / 2 / 100)
+    assert weights["l2"] == pytest.approx(11**2 / 10)
     assert weights["ce"] == pytest.approx(0.3)
 
 
@@ -195,9 +219,9 @@ def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch):
     objective.check(SIZE, architecture.stride)
     if (scheme.name, arch) == ("cyclegan", "iizuka"):
         with pytest.raises(UserError, match=r"\Acyclegan.*iizuka.*\Z"):
-            scheme.check(architecture, objective, SIZE, batch_size=2)
+            scheme.check(architecture, objective, SIZE, batch_size=2, epochs=1)
         return
-    scheme.check(architecture, objective, SIZE, batch_size=2)
+    scheme.check(architecture, objective, SIZE, batch_size=2, epochs=1)
     colorizer = Colorizer(
         architecture, objective, SIZE, CLASSES, scheme.generator_noise
     )

@@ -248,15 +248,23 @@ def test_r1_teaches_the_critic_s_weights():
     )
 
 
-def test_a_penalty_is_of_the_mean_of_a_photo_s_logits():
-    def each_pixel(photos):
-        return 3.0 * photos
+def each_pixel(photos):
+    """A critic of single pixels, with a slope of 3."""
+    return 3.0 * photos
 
-    for side in (1, 2, 4):
-        photos = tf.zeros((2, side, side, 1))
-        pixels = side**2
-        found = float(r1_penalty(each_pixel, photos))
-        assert found == pytest.approx(pixels * (3 / pixels) ** 2 / 2)
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_r1_does_not_depend_on_how_many_logits_a_photo_has(side):
+    photos = tf.zeros((2, side, side, 1))
+    assert float(r1_penalty(each_pixel, photos)) == pytest.approx(3**2 / 2)
+
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_the_critic_of_a_photo_is_the_mean_of_its_logits(side):
+    photos = tf.zeros((2, side, side, 1))
+    length = 3 / side  # each of side^2 pixels moves the mean by 3 / side^2
+    found = float(gradient_penalty(each_pixel, photos, photos, 0))
+    assert found == pytest.approx((length - 1) ** 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -268,7 +276,7 @@ def test_gradients_too_small_for_16_bits_are_penalised(dtype):
 
     photos = tf.zeros((1, 256, 256, 1))
     found = float(r1_penalty(each_pixel, photos))
-    assert found == pytest.approx(slope**2 / 256**2 / 2, rel=0.01)
+    assert found == pytest.approx(slope**2 / 2, rel=0.01)
 
 
 def test_the_gradient_is_taken_at_random_places_on_the_way_between():

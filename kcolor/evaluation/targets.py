@@ -1,0 +1,212 @@
+"""What can be measured: runs, model files, references, coloured photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from kcolor.color import rgb_to_lab
+from kcolor.colorizer import Colorizer
+from kcolor.data import photos as files
+from kcolor.data.pipeline import batches
+from kcolor.data.prepare import Data, Photos, squared
+from kcolor.errors import UserError, first_line, unknown
+from kcolor.evaluation import references
+from kcolor.evaluation.measure import BATCH, Predictor, predicted
+from kcolor.training.run import Run
+
+REFERENCES = ("grey", "mean", "shuffled")
+# Mean difference of lightness, 0 to 100, of what claims to be the same photo:
+# far more than what any file format loses.
+OTHER_PHOTO = 8.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that colours photos.
+
+    Attributes:
+        name: What it is called in tables.
+        colourings: Gives the ab, (N, H, W, 2), of photos, batch by batch.
+    """
+
+    name: str
+    colourings: Callable[[Photos], Iterator[np.ndarray]]
+
+    @classmethod
+    def of(cls, name: str, predict: Predictor) -> Target:
+        """Returns a target that sees lightness alone."""
+        return cls(name, lambda photos: predicted(predict, photos.pixels))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained colorizer and what it was trained on.
+
+    Attributes:
+        name: What it is called in tables.
+        colorizer: The colorizer.
+        data: What `--data` it was trained on, where that is known.
+    """
+
+    name: str
+    colorizer: Colorizer
+    data: str | None
+
+    def target(self) -> Target:
+        """Returns the model as something that colours photos."""
+        compiled = tf.function(
+            self.colorizer, jit_compile=False, reduce_retracing=True
+        )
+
+        def predict(lightness: np.ndarray) -> np.ndarray:
+            try:
+                return compiled(lightness)
+            except (ValueError, tf.errors.InvalidArgumentError) as error:
+                size = self.colorizer.image_size
+                raise UserError(
+                    f"'{self.name}' cannot colour photos of this size "
+                    f"({first_line(error)}): it was trained with "
+                    f"--image-size {size}"
+                ) from error
+
+        return Target.of(self.name, predict)
+
+
+def open_model(path: Path) -> Model | None:
+    """Returns the model of a run or of a `.keras` file; None if it is neither.
+
+    Raises:
+        UserError: The run has no model yet, or the file holds none.
+    """
+    data = None
+    file = path
+    if path.is_dir():
+        run = Run(path)
+        if not run.config.exists():
+            return None
+        if not run.is_finished:
+            raise UserError(
+                f"run '{path}' never finished: go on with kcolor-train --run "
+                f"'{path}' --resume"
+            )
+        data = yaml.safe_load(run.config.read_text())["data"]
+        file = run.model
+    elif path.suffix != ".keras":
+        return None
+    try:
+        colorizer = keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        # Keras raises what the part of the file that is wrong makes it raise.
+        raise UserError(
+            f"model '{file}' cannot be loaded ({first_line(error)})"
+        ) from error
+    if not isinstance(colorizer, Colorizer):
+        raise UserError(f"model '{file}' is no colorizer of kcolor")
+    return Model(path.stem or str(path), colorizer, data)
+
+
+def reference(name: str, data: Data) -> Target:
+    """Returns a colouring that needs no training.
+
+    Args:
+        name: One of `REFERENCES`.
+        data: Whose training photos `mean` knows.
+    """
+    if name == "grey":
+        return Target.of(name, references.grey)
+    if name == "mean":
+        predict = references.mean_given_lightness(data.train.pixels)
+        return Target.of(name, predict)
+
+    def shuffled(photos: Photos) -> Iterator[np.ndarray]:
+        others = references.another(len(photos))
+        for _, ab in batches(photos.pixels, BATCH, rows=others):
+            yield ab
+
+    return Target(name, shuffled)
+
+
+def coloured(folder: Path) -> Target:
+    """Returns the photos of a folder, which something else has coloured.
+
+    Each has the name of the photo it was made from, but for the suffix, and its
+    size, or is the square that kcolor makes of it.
+
+    Raises:
+        UserError: The folder holds no photo.
+    """
+    found = {
+        str(path.relative_to(folder).with_suffix("")): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in files.SUFFIXES
+    }
+    if not found:
+        raise UserError(
+            f"'{folder}' is no run, no model and holds no coloured photo"
+        )
+
+    def colourings(photos: Photos) -> Iterator[np.ndarray]:
+        names = iter(photos.names)
+        for lightness, _ in batches(photos.pixels, BATCH):
+            yield np.stack([one(next(names), true) for true in lightness])
+
+    def one(name: str, lightness: tf.Tensor) -> np.ndarray:
+        name = str(Path(name).with_suffix(""))
+        if name not in found:
+            raise UserError(
+                f"'{folder}' has no photo named '{name}': name each after the "
+                "photo it was made from"
+            )
+        lab = _lab(found[name], lightness.shape[0])
+        off = np.abs(lab[..., :1] - lightness).mean()
+        if off > OTHER_PHOTO:
+            raise UserError(
+                f"'{found[name]}' does not show the photo that it is named "
+                f"after: its lightness is {off:.0f} of 100 away on average: "
+                "check names and sizes"
+            )
+        return lab[..., 1:]
+
+    return Target(folder.name, colourings)
+
+
+def open_target(text: str, data: Data, model: Model | None) -> Target:
+    """Returns what the command line names.
+
+    Args:
+        text: A run, a `.keras` file, a folder of coloured photos, or one of
+            `REFERENCES`.
+        data: What is measured on.
+        model: What `open_model` gave for it.
+
+    Raises:
+        UserError: There is no such thing.
+    """
+    if model is not None:
+        return model.target()
+    if text in REFERENCES:
+        return reference(text, data)
+    if Path(text).is_dir():
+        return coloured(Path(text))
+    if Path(text).exists():
+        raise UserError(
+            f"'{text}' is no run, no .keras file and no folder of photos"
+        )
+    raise unknown("target", text, [*REFERENCES, "RUN", "FILE.keras", "FOLDER"])
+
+
+def _lab(path: Path, size: int) -> np.ndarray:
+    """Returns the Lab of a file's centre square, (size, size, 3)."""
+    try:
+        pixels = files.decode(path.read_bytes())
+    except (files.BrokenPhoto, OSError) as error:
+        raise UserError(f"'{path}' cannot be read: {error}") from error
+    pixels = squared(pixels, size, size)
+    return np.asarray(rgb_to_lab(pixels / np.float32(255)))
