@@ -1,0 +1,85 @@
+"""The command `kcolor-evaluate`, as it is called."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = "from kcolor.cli.evaluate import main; main()"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(12):
+        random = np.random.default_rng(number)
+        pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def command(*words) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_figures_are_printed_and_written(data, tmp_path):
+    file = tmp_path / "figures.json"
+    flags = ["--data", data, "--image-size", 16, "--metrics", "auc", "rmse_ab"]
+    done = command("grey", "mean", *flags, "--json", file)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    figures = json.loads(file.read_text())
+    assert list(figures) == ["grey", "mean"]
+    assert list(figures["grey"]) == ["auc", "rmse_ab"]
+    assert set(figures["grey"]["auc"]) == {"value", "low", "high", "n"}
+    assert f"{figures['grey']['auc']['value']:.2f}" in done.stdout
+    assert "difference from grey" in done.stdout
+
+    again = command("grey", *flags, "--json", file)
+    assert again.returncode == 2
+    assert f"'{file}' exists" in again.stderr
+    assert json.loads(file.read_text()) == figures
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "TARGET"),
+        (["grey", "--image-size", "0"], "--image-size"),
+        (["grey", "--image-size", "big"], "--image-size"),
+        (["grey", "--colour"], "--colour"),
+        (["gray"], "grey"),
+        (["grey", "--metrics", "fid"], "fid"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, named):
+    done = command(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert named in line
+
+
+def test_help_tells_every_flag_and_does_not_wait_for_tensorflow():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, atexit; atexit.register(lambda: print("
+            "'tensorflow' in sys.modules, file=sys.stderr)); "
+            "sys.argv = ['kcolor-evaluate', '--help']; " + COMMAND,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "False"
+    for flag in ("--data", "--split", "--metrics", "--json", "--domains"):
+        assert flag in done.stdout
