@@ -1,6 +1,6 @@
 """What a scheme's step costs beside a supervised one, same generator.
 
-    python benchmarks/schemes.py [--data FOLDER] [--seconds 10]
+    python benchmarks/schemes.py [--data FOLDER] [--seconds 10] [--cases NAME...]
 
 Our U-Net with l1 at 64x64, 64 photos a step, in bfloat16. The cases take turns,
 three times over, each beside supervised training, so that a machine that drifts
@@ -45,11 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="demo")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options = parser.parse_args()
     pixels = load(options.data, SIZE).train.pixels[:1000]
-    ratios: dict[str, list[float]] = {name: [] for name in CASES}
+    ratios: dict[str, list[float]] = {name: [] for name in options.cases}
     for _ in range(ROUNDS):
-        for name, fields in CASES.items():
+        for name in options.cases:
+            fields = CASES[name]
             plain, other = (
                 in_own_process(milliseconds, pixels, case, options.seconds)
                 for case in ({}, fields)

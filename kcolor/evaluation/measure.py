@@ -76,6 +76,7 @@ def values(
 
     Example:
 
+    >>> from kcolor.evaluation.references import grey
     >>> black = np.zeros((2, 16, 16, 3), np.uint8)
     >>> round(values(grey, black)["rmse_ab"], 3)
     0.0
@@ -114,6 +115,7 @@ def to_json(measured: Measured) -> str:
 
     Example:
 
+    >>> from kcolor.evaluation.references import grey
     >>> black = np.zeros((2, 8, 8, 3), np.uint8)
     >>> "null" in to_json(measure({"grey": grey}, black))  # too small for SSIM
     True
@@ -137,6 +139,7 @@ def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:
 
     Example:
 
+    >>> from kcolor.evaluation.references import grey
     >>> black = np.zeros((2, 16, 16, 3), np.uint8)
     >>> print(table(measure({"grey": grey}, black)))  # doctest: +ELLIPSIS
                                            grey

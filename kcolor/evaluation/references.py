@@ -59,7 +59,7 @@ def another(count: int) -> np.ndarray:
 
     Example:
 
-    >>> sorted(another(5).tolist()), (another(5) == np.arange(5)).any()
+    >>> sorted(another(5).tolist()), bool((another(5) == np.arange(5)).any())
     ([0, 1, 2, 3, 4], False)
     """
     order = np.random.default_rng(0).permutation(count)

@@ -384,6 +384,7 @@ def test_mixed_precision_trains_on_nearly_the_same_losses(precision, gan_loss):
     assert np.mean(moved(before, variables)) > 0.5
 
 
+@pytest.mark.slow
 def test_two_devices_step_as_one_does():
     # In a process of its own: devices are chosen before TensorFlow begins.
     result = subprocess.run(

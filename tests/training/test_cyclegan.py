@@ -364,6 +364,7 @@ def test_validation_is_on_pairs_by_the_objective_s_own_loss(arch, loss):
     assert not any(moved(before, cyclegan.generator_variables))
 
 
+@pytest.mark.slow
 def test_two_devices_train():
     # In a process of its own: devices are chosen before TensorFlow begins.
     result = subprocess.run(
