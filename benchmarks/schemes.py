@@ -1,6 +1,6 @@
 """What a scheme's step costs beside a supervised one, same generator.
 
-    python benchmarks/schemes.py [--data FOLDER] [--seconds 10] [--cases NAME...]
+    python benchmarks/schemes.py [--data FOLDER] [--cases NAME...]
 
 Our U-Net with l1 at 64x64, 64 photos a step, in bfloat16. The cases take turns,
 three times over, each beside supervised training, so that a machine that drifts
