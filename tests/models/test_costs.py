@@ -30,7 +30,12 @@ def operations(network):
     return counted.total_float_ops
 
 
-@pytest.mark.parametrize("arch", models.names())
+def with_marks(arch):
+    # Freezing 277.6 M parameters takes over a minute.
+    return pytest.param(arch, marks=[pytest.mark.slow] if arch == "cnn" else [])
+
+
+@pytest.mark.parametrize("arch", map(with_marks, models.names()))
 def test_an_architecture_tells_its_parameters_and_operations(arch):
     told = TOLD.search(" ".join(models.get(arch).__doc__.split()))
     assert told, "its docstring tells no cost"
