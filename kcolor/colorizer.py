@@ -6,7 +6,6 @@ import contextlib
 import numbers
 
 import keras
-import numpy as np
 
 from kcolor import models, objectives
 from kcolor.color import LARGEST_AB
@@ -111,7 +110,7 @@ class Colorizer(keras.Model):
         if noise is None and self.noise == "planes":
             size = keras.ops.shape(lightness)[:3]
             noise = keras.ops.broadcast_to(
-                np.float32(PREDICT_NOISE), (*size, NOISE_PLANES)
+                PREDICT_NOISE[0], (*size, NOISE_PLANES)
             )
         return Forward(
             network or self.network,

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from kcolor.models.architecture import Architecture
 
 NOISE_PLANES = 4  # beside the lightness, one number each for the whole photo
-# The noise of the one answer. Not drawn by Keras, whose draws differ between
-# devices and under XLA.
-PREDICT_NOISE = np.random.default_rng(0).normal(size=NOISE_PLANES)
+# The noise of answers that are always the same, each followed by its opposite,
+# so that the tints they give cancel out in a mean. Not drawn by Keras, whose
+# draws differ between devices and under XLA.
+PREDICT_NOISE = np.random.default_rng(0).normal(size=(32, NOISE_PLANES))
+PREDICT_NOISE = np.stack([PREDICT_NOISE, -PREDICT_NOISE], axis=1)
+PREDICT_NOISE = np.float32(PREDICT_NOISE.reshape(-1, NOISE_PLANES))
 
 
 class Forward:

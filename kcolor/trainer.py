@@ -272,9 +272,6 @@ def _fit(
         and METRICS[experiment.monitor].better == "higher"
     )
     watching = calls.schedules(experiment, mode="max" if higher else "min")
-    warnings = []
-    if hasattr(experiment, "gan_loss"):
-        warnings.append(calls.WarnOnCollapse(experiment.gan_loss))
     every = keras.callbacks.CallbackList(
         [
             calls.StopOnNaN(),
@@ -289,7 +286,7 @@ def _fit(
             ),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             *watching,
-            *warnings,
+            *experiment.learning.callbacks(),
         ],
         model=scheme,
     )

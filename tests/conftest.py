@@ -40,3 +40,23 @@ def histogram():
         np.arange(-128, 128), np.arange(-128, 128), indexing="ij"
     )
     return np.round(1e6 * np.exp(-np.hypot((a - 4) / 12, (b - 8) / 16)))
+
+
+@pytest.fixture
+def same_draws(monkeypatch):
+    """Lets XLA, which would draw other random numbers, draw the same ones.
+
+    And takes back what forbids XLA: a training of another test may have asked
+    for the same bits each time.
+    """
+    import keras
+    import tensorflow as tf
+    from tensorflow.python.framework.config import disable_op_determinism
+
+    def waves(shape, seed=None, **_):
+        numbers = np.arange(np.prod(shape)).reshape(shape)
+        return tf.constant(0.5 + 0.5 * np.sin(numbers), tf.float32)
+
+    disable_op_determinism()
+    monkeypatch.setattr(keras.random, "normal", waves)
+    monkeypatch.setattr(keras.random, "uniform", waves)

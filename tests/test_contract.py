@@ -83,12 +83,6 @@ def batch(height=SIZE, width=SIZE, count=4):
     return lightness, ab
 
 
-def waves(shape, seed=None, **_):
-    """Returns numbers between 0 and 1 in the place of random ones."""
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    return tf.constant(0.5 + 0.5 * np.sin(numbers), tf.float32)
-
-
 def refusal_of(arch, loss, image_size):
     """Returns why a pair does not take the size, or nothing."""
     try:
@@ -206,12 +200,7 @@ def test_a_saved_colorizer_loads_as_the_same(arch, loss, histogram, tmp_path):
 @EVERY_PAIR
 # Or Keras would go on without XLA, and compare losses with themselves.
 @pytest.mark.filterwarnings("error:.*jit_compile")
-def test_xla_computes_the_same_losses(arch, loss, histogram, monkeypatch):
-    # A training of another test may have asked for it, and it forbids XLA.
-    disable_op_determinism()
-    # XLA would draw other numbers.
-    monkeypatch.setattr(keras.random, "normal", waves)
-    monkeypatch.setattr(keras.random, "uniform", waves)
+def test_xla_computes_the_same_losses(arch, loss, histogram, same_draws):
     plain, compiled = (
         losses_of_training(
             colorizer_of(arch, loss, histogram),

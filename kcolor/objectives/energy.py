@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from jsonargparse.typing import restricted_number_type
 
 from kcolor.color import LARGEST_AB
-from kcolor.forward import NOISE_PLANES, noise_planes
+from kcolor.forward import NOISE_PLANES, PREDICT_NOISE, noise_planes
 from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
@@ -19,12 +18,6 @@ from kcolor.objectives.terms import length
 # Colours are compared pixel by pixel and as means of squares of these sides:
 # alone, single pixels would not mind neighbours that disagree.
 SIDES = (1, 4, 16)
-# The noise of the colourings that `predict` is the mean of, each followed by
-# its opposite, so that the tints they give cancel out. Not drawn by Keras,
-# whose draws differ between devices and under XLA.
-PREDICT_NOISE = np.random.default_rng(0).normal(size=(32, NOISE_PLANES))
-PREDICT_NOISE = np.stack([PREDICT_NOISE, -PREDICT_NOISE], axis=1)
-PREDICT_NOISE = PREDICT_NOISE.reshape(-1, NOISE_PLANES)
 Draws = restricted_number_type(
     "Draws", int, [(">=", 1), ("<=", len(PREDICT_NOISE))]
 )
@@ -90,11 +83,10 @@ class EnergyScore(Objective):
         return self.with_terms(losses, one, ab)
 
     def predict(self, forward):
-        noises = np.float32(PREDICT_NOISE[: self.draws])
         shape = (*forward.shape, NOISE_PLANES)
         colourings = [
             self.decode(forward(keras.ops.broadcast_to(noise, shape)))
-            for noise in noises
+            for noise in PREDICT_NOISE[: self.draws]
         ]
         return sum(colourings) / self.draws
 

@@ -76,6 +76,11 @@ class AdversarialScheme(Scheme):
                 "or give fewer --patch-layers or --discriminator pixel"
             )
 
+    def callbacks(self):
+        from kcolor.training.callbacks import WarnOnCollapse
+
+        return [WarnOnCollapse(self.gan_loss)]
+
     def build_discriminator(self, planes: int, image_size: int, name: str):
         """Returns a discriminator of photos of so many planes."""
         from kcolor.models.discriminators import build

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from kcolor.settings import Checked
 
 if TYPE_CHECKING:
+    import keras
+
     from kcolor.colorizer import Colorizer
     from kcolor.models.architecture import Architecture
     from kcolor.objectives.objective import Objective
@@ -56,6 +58,10 @@ class Scheme(Checked):
         Raises:
             UserError: The parts, a setting or a size does not fit.
         """
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Returns what it wants to happen beside the training steps."""
+        return []
 
     def build(self, colorizer: Colorizer, seed: int) -> Supervised:
         """Returns the Keras model that trains a colorizer.

@@ -64,6 +64,6 @@ class CGAN(Adversarial):
             generator_loss = self.adversarial_loss(self.discriminator, fake)
             loss = losses["loss"] + self.weight * generator_loss
             scaled = self.scaled(loss, self.optimizer)
-        self.learn(tape, scaled, self.generator_variables, self.optimizer)
+        self.learn(tape, scaled)
         losses |= {"generator_loss": generator_loss, **figures}
         return self.log(losses, batch)

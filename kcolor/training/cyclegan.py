@@ -67,70 +67,58 @@ class CycleGAN(Adversarial):
 
     def train_step(self, batch):
         step = self._classical if self.is_classical else self._exact
-        return self.log(step(*batch), batch)
-
-    def _exact(self, grey, lightness, ab):
-        """Takes a step in which the screen itself is what greys."""
-        colorizer, scheme = self.colorizer, self.scheme
-        real = seen(lightness, self.coarse(ab))
         with tf.GradientTape() as tape:
-            predicted = colorizer.objective.predict(self._forward(grey))
-            predicted = colorizer.to_photo(predicted, grey)
-            fake = seen(grey, predicted)
-            with tape.stop_recording():
-                pooled = fake if self.pool is None else self.pool(fake)
-                figures = self.teach((self.discriminator, real, pooled))
-            generator_loss = self.adversarial_loss(self.discriminator, fake)
-            greyed = rgb_to_lab((shown(grey, predicted) + 1.0) / 2.0)[..., :1]
-            cycle_loss = _distance(greyed / 50.0, grey / 50.0)
-            loss = generator_loss + scheme.cycle_weight * cycle_loss
-            scaled = self.scaled(loss, self.optimizer)
-        self.learn(tape, scaled, self.generator_variables, self.optimizer)
+            losses = step(tape, *batch)
+            scaled = self.scaled(losses["loss"], self.optimizer)
+        self.learn(tape, scaled)
+        return self.log(losses, batch)
+
+    def _exact(self, tape, grey, lightness, ab):
+        """Returns the losses of a step in which the screen itself greys."""
+        colorizer = self.colorizer
+        predicted = colorizer.objective.predict(self._forward(grey))
+        predicted = colorizer.to_photo(predicted, grey)
+        fake = seen(grey, predicted)
+        real = seen(lightness, self.coarse(ab))
+        with tape.stop_recording():
+            pooled = fake if self.pool is None else self.pool(fake)
+            figures = self.teach((self.discriminator, real, pooled))
+        generator_loss = self.adversarial_loss(self.discriminator, fake)
+        greyed = rgb_to_lab((shown(grey, predicted) + 1.0) / 2.0)[..., :1]
+        cycle_loss = _distance(greyed / 50.0, grey / 50.0)
         return {
-            "loss": loss,
+            "loss": generator_loss + self.scheme.cycle_weight * cycle_loss,
             "generator_loss": generator_loss,
             "cycle_loss": cycle_loss,
             **figures,
         }
 
-    def _classical(self, grey, lightness, ab):
-        """Takes a step of the paper: two generators, two discriminators."""
+    def _classical(self, tape, grey, lightness, ab):
+        """Returns the losses of a step of the paper, both ways."""
         scheme = self.scheme
         grey_seen, photo = grey / 50.0 - 1.0, shown(lightness, ab)
-        with tf.GradientTape() as tape:
-            coloured = self._colour(grey_seen)
-            greyed = self._grey(photo)
-            cycle_loss = _distance(self._grey(coloured), grey_seen)
-            cycle_loss += _distance(self._colour(greyed), photo)
-            # What is grey already should stay as it is. Its twin, a photo in
-            # colour, the colorizer cannot be shown: it takes lightness alone.
-            identity_loss = _distance(
-                self._grey(tf.repeat(grey_seen, 3, axis=-1)), grey_seen
+        coloured, greyed = self._colour(grey_seen), self._grey(photo)
+        cycle_loss = _distance(self._grey(coloured), grey_seen)
+        cycle_loss += _distance(self._colour(greyed), photo)
+        # What is grey already should stay as it is. Its twin, a photo in
+        # colour, the colorizer cannot be shown: it takes lightness alone.
+        identity_loss = _distance(
+            self._grey(tf.repeat(grey_seen, 3, axis=-1)), grey_seen
+        )
+        with tape.stop_recording():
+            pooled, grey_pooled = coloured, greyed
+            if self.pool is not None:
+                pooled = self.pool(coloured)
+                grey_pooled = self.grey_pool(greyed)
+            figures = self.teach(
+                (self.discriminator, self.coarse(photo), pooled),
+                (self.grey_discriminator, self.coarse(grey_seen), grey_pooled),
             )
-            with tape.stop_recording():
-                pooled, grey_pooled = coloured, greyed
-                if self.pool is not None:
-                    pooled = self.pool(coloured)
-                    grey_pooled = self.grey_pool(greyed)
-                figures = self.teach(
-                    (self.discriminator, self.coarse(photo), pooled),
-                    (
-                        self.grey_discriminator,
-                        self.coarse(grey_seen),
-                        grey_pooled,
-                    ),
-                )
-            generator_loss = self.adversarial_loss(self.discriminator, coloured)
-            generator_loss += self.adversarial_loss(
-                self.grey_discriminator, greyed
-            )
-            loss = generator_loss + scheme.cycle_weight * (
-                cycle_loss + scheme.identity_weight * identity_loss
-            )
-            scaled = self.scaled(loss, self.optimizer)
-        self.learn(tape, scaled, self.generator_variables, self.optimizer)
+        generator_loss = self.adversarial_loss(self.discriminator, coloured)
+        generator_loss += self.adversarial_loss(self.grey_discriminator, greyed)
+        undone = cycle_loss + scheme.identity_weight * identity_loss
         return {
-            "loss": loss,
+            "loss": generator_loss + scheme.cycle_weight * undone,
             "generator_loss": generator_loss,
             "cycle_loss": cycle_loss,
             "identity_loss": identity_loss,

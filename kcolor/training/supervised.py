@@ -36,7 +36,7 @@ class Supervised(keras.Model):
         self._validation_seeds = keras.random.SeedGenerator(seed)
         self._first_draw = self._validation_seeds.state.numpy()
         names = dict.fromkeys((*self.logged, *self.validated))
-        self._means = {name: keras.metrics.Mean(name) for name in names}
+        self._means = {name: Mean(name) for name in names}
         self.built = True
 
     @property
@@ -109,7 +109,7 @@ class Supervised(keras.Model):
         with tf.GradientTape() as tape:
             losses = self.losses_of(*batch, training=True)
             loss = self.scaled(losses["loss"], self.optimizer)
-        self.learn(tape, loss, self.generator_variables, self.optimizer)
+        self.learn(tape, loss)
         return self.log(losses, batch)
 
     def test_step(self, batch):
@@ -123,9 +123,10 @@ class Supervised(keras.Model):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return optimizer.scale_loss(loss / replicas if replicas > 1 else loss)
 
-    def learn(self, tape, loss, variables, optimizer):
-        """Takes one step down the gradient of a scaled loss."""
-        optimizer.apply(tape.gradient(loss, variables), variables)
+    def learn(self, tape, loss):
+        """Takes the generator's step down the gradient of a scaled loss."""
+        variables = self.generator_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
 
     def evaluate(self, *args, **kwargs):
         # Or the same weights would be judged by other draws each time.
@@ -134,9 +135,9 @@ class Supervised(keras.Model):
 
     def log(self, losses, batch):
         """Notes a step's scalars, and returns their means so far."""
-        photos = keras.ops.shape(batch[0])[0]
+        photos = keras.ops.cast(keras.ops.shape(batch[0])[0], "float32")
         for name, value in losses.items():
-            self._means[name].update_state(value, sample_weight=photos)
+            self._means[name].update_state(value, photos)
         return {name: self._means[name].result() for name in losses}
 
     def _choose(self, ab):
@@ -154,3 +155,17 @@ class Supervised(keras.Model):
     @property
     def metrics(self):
         return list(self._means.values())
+
+
+class Mean(keras.metrics.Mean):
+    """A mean whose sums are the same bits each time.
+
+    Keras' own adds by a plain addition. Where a value is a sum itself,
+    TensorFlow joins the two to one of many terms, in an order that depends on
+    which of them may be overwritten when it runs.
+    """
+
+    def update_state(self, value, photos):
+        """Takes the mean of so many photos into account."""
+        self.total.value.assign_add(value * photos)
+        self.count.value.assign_add(photos)

@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.config import disable_op_determinism
+from adversaries import (
+    assert_16_bits_train,
+    assert_xla_agrees,
+    moved,
+    numbers_of,
+    step,
+)
 
 from kcolor import objectives
 from kcolor.colorizer import Colorizer
@@ -63,23 +69,6 @@ def supervised_of(architecture=UNET, loss="l1"):
     training.compile(keras.optimizers.SGD(1e-2))
     training.build_optimizers()
     return training
-
-
-def step(training, batch):
-    """Takes a step, not in a graph, and returns its figures."""
-    training.reset_metrics()
-    return {k: float(v) for k, v in training.train_step(batch).items()}
-
-
-def numbers_of(variables):
-    return [np.array(variable) for variable in variables]
-
-
-def moved(before, variables):
-    return [
-        not np.array_equal(old, new)
-        for old, new in zip(before, variables, strict=True)
-    ]
 
 
 def assert_close(found, expected, **tolerance):
@@ -326,62 +315,23 @@ def test_every_game_trains_with_every_discriminator(gan_loss, discriminator):
     ids=lambda settings: settings["gan_loss"],
 )
 @pytest.mark.filterwarnings("error:.*jit_compile")
-def test_xla_computes_the_same_losses(settings, monkeypatch):
-    # A training of another test may have asked for it, and it forbids XLA.
-    disable_op_determinism()
-    # XLA would draw other numbers.
-    monkeypatch.setattr(keras.random, "normal", waves)
-    monkeypatch.setattr(keras.random, "uniform", waves)
-    found = []
-    for mode in ({"run_eagerly": True}, {"jit_compile": True}):
-        cgan = cgan_of(**settings)
-        cgan.compile(
-            keras.optimizers.SGD(1e-2, global_clipnorm=1.0),
-            keras.optimizers.SGD(1e-2, global_clipnorm=1.0),
-            **mode,
-        )
-        dataset = tf.data.Dataset.from_tensors(photos())
-        found.append(cgan.fit(dataset, epochs=2, verbose=0).history)
-    plain, compiled = found
-    for name, values in plain.items():
-        # Of logits near the bound, rounding decides.
-        if not name.endswith("accuracy"):
-            np.testing.assert_allclose(
-                compiled[name], values, rtol=2e-3, atol=1e-5
-            )
-
-
-def waves(shape, seed=None, **_):
-    """Returns numbers between 0 and 1 in the place of random ones."""
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    return tf.constant(0.5 + 0.5 * np.sin(numbers), tf.float32)
+def test_xla_computes_the_same_losses(settings, same_draws):
+    assert_xla_agrees(lambda: cgan_of(**settings), photos(), epochs=2)
 
 
 @pytest.mark.parametrize("gan_loss", ["vanilla", "wgan_gp"])
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_on_nearly_the_same_losses(precision, gan_loss):
-    expected = step(cgan_of(gan_loss=gan_loss), photos())
+    figures = step(cgan_of(gan_loss=gan_loss), photos())
+    names = ("loss", "generator_loss", "discriminator_loss")
 
     keras.config.set_dtype_policy(precision)
-    cgan = cgan_of(gan_loss=gan_loss, r1=0.1)
-    if precision == "mixed_float16":
-        cgan.compile(
-            *(
-                keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-2))
-                for _ in range(2)
-            )
-        )
-        cgan.build_optimizers()
-    variables = cgan.generator_variables + cgan.discriminator_variables
-    before = numbers_of(variables)
-    figures = step(cgan, photos())
-    for name in ("loss", "generator_loss", "discriminator_loss"):
-        assert figures[name] == pytest.approx(expected[name], rel=0.1, abs=0.1)
-    for _ in range(7):  # too large scales are halved
-        assert np.isfinite(list(step(cgan, photos()).values())).all()
-    for variable in variables:
-        assert np.isfinite(variable).all(), variable.path
-    assert np.mean(moved(before, variables)) > 0.5
+    assert_16_bits_train(
+        cgan_of(gan_loss=gan_loss, r1=0.1),
+        photos(),
+        expected={name: figures[name] for name in names},
+        least_moved=0.5,
+    )
 
 
 @pytest.mark.slow

@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.config import disable_op_determinism
+from adversaries import (
+    assert_16_bits_train,
+    assert_xla_agrees,
+    moved,
+    numbers_of,
+    step,
+)
 
 from kcolor import objectives
 from kcolor.colorizer import Colorizer
@@ -53,23 +59,6 @@ def cyclegan_of(
     )
     training.build_optimizers()
     return training
-
-
-def step(training, batch):
-    """Takes a step, not in a graph, and returns its figures."""
-    training.reset_metrics()
-    return {k: float(v) for k, v in training.train_step(batch).items()}
-
-
-def numbers_of(variables):
-    return [np.array(variable) for variable in variables]
-
-
-def moved(before, variables):
-    return [
-        not np.array_equal(old, new)
-        for old, new in zip(before, variables, strict=True)
-    ]
 
 
 def networks_of(training):
@@ -285,34 +274,11 @@ def test_discriminators_see_photos_of_earlier_steps_again(arch, loss):
     ],
 )
 @pytest.mark.filterwarnings("error:.*jit_compile")
-def test_xla_computes_the_same_losses(arch, loss, monkeypatch):
-    # A training of another test may have asked for it, and it forbids XLA.
-    disable_op_determinism()
-    # XLA would draw other numbers.
-    monkeypatch.setattr(keras.random, "uniform", waves)
-    found = []
-    for mode in ({"run_eagerly": True}, {"jit_compile": True}):
-        training = cyclegan_of(arch, loss, pool=4)
-        training.compile(
-            keras.optimizers.SGD(1e-2, global_clipnorm=1.0),
-            keras.optimizers.SGD(1e-2, global_clipnorm=1.0),
-            **mode,
-        )
-        dataset = tf.data.Dataset.from_tensors(photos())
-        found.append(training.fit(dataset, epochs=3, verbose=0).history)
-    plain, compiled = found
-    for name, values in plain.items():
-        # Of logits near the bound, rounding decides.
-        if not name.endswith("accuracy"):
-            np.testing.assert_allclose(
-                compiled[name], values, rtol=2e-3, atol=1e-5
-            )
+def test_xla_computes_the_same_losses(arch, loss, same_draws):
+    def training_of():
+        return cyclegan_of(arch, loss, pool=4)
 
-
-def waves(shape, seed=None, **_):
-    """Returns numbers between 0 and 1 in the place of random ones."""
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    return tf.constant(0.5 + 0.5 * np.sin(numbers), tf.float32)
+    assert_xla_agrees(training_of, photos(), epochs=3)
 
 
 @EVERY_FORM
@@ -320,28 +286,16 @@ def waves(shape, seed=None, **_):
 def test_mixed_precision_trains_on_nearly_the_same_losses(
     arch, loss, precision
 ):
-    expected = step(cyclegan_of(arch, loss), photos())
+    figures = step(cyclegan_of(arch, loss), photos())
+    names = ("loss", "discriminator_loss")
 
     keras.config.set_dtype_policy(precision)
-    training = cyclegan_of(arch, loss, pool=4)
-    if precision == "mixed_float16":
-        training.compile(
-            *(
-                keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-2))
-                for _ in range(2)
-            )
-        )
-        training.build_optimizers()
-    variables = training.generator_variables + training.discriminator_variables
-    before = numbers_of(variables)
-    figures = step(training, photos())
-    for name in ("loss", "discriminator_loss"):
-        assert figures[name] == pytest.approx(expected[name], rel=0.1, abs=0.1)
-    for _ in range(5):  # too large scales are halved
-        assert np.isfinite(list(step(training, photos()).values())).all()
-    for variable in variables:
-        assert np.isfinite(variable).all(), variable.path
-    assert np.mean(moved(before, variables)) > 0.4
+    assert_16_bits_train(
+        cyclegan_of(arch, loss, pool=4),
+        photos(),
+        expected={name: figures[name] for name in names},
+        least_moved=0.4,
+    )
 
 
 @pytest.mark.parametrize(
