@@ -1,15 +1,16 @@
-"""Writes `docs/choices.md` from the registries: `python docs/tables.py`."""
+"""Writes `choices.md` and `metrics.md` from the code: `python docs/tables.py`."""
 
 from pathlib import Path
 
 import docstring_parser
 
 from kcolor import models, objectives, schemes
+from kcolor.evaluation.metrics import METRICS
 from kcolor.objectives.objective import Objective
 from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.settings import settings
 
-TARGET = Path(__file__).with_name("choices.md")
+FOLDER = Path(__file__).parent
 
 
 def choices() -> str:
@@ -63,5 +64,34 @@ def _settings(kind: type) -> list[str]:
     return lines
 
 
+def metrics() -> str:
+    """Returns the page: every metric."""
+    lines = [
+        "# Metrics",
+        "",
+        'None of them is "the" score: people often prefer the photo with the '
+        "worse PSNR. Which need networks, and how intervals are made, is told "
+        "under [evaluation](evaluation.md). `python docs/tables.py` writes "
+        "this page.",
+        "",
+        "| `--metrics` | unit | better | definition |",
+        "|---|---|---|---|",
+    ]
+    for name, metric in METRICS.items():
+        text = docstring_parser.parse(metric.summary.__doc__)
+        parts = [text.short_description, text.long_description or ""]
+        about = " ".join(" ".join(parts).split())
+        about, _, source = about.partition(" Reference: - ")
+        source = f" ({source.rstrip('.')})" if source else ""
+        unit = metric.unit or "–"
+        lines.append(
+            f"| `{name}` | {unit} | {metric.better} | {about}{source} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"choices.md": choices, "metrics.md": metrics}
+
 if __name__ == "__main__":
-    TARGET.write_text(choices())
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page())

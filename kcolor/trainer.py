@@ -25,8 +25,9 @@ from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
 from kcolor.data.prepare import TRAIN, VALIDATION, Data, load
 from kcolor.errors import Interrupted, UserError, first_line, unknown
-from kcolor.evaluation import measure, references
-from kcolor.evaluation.metrics import METRICS, color_weights
+from kcolor.evaluation import measure, references, tables
+from kcolor.evaluation.figures import color_weights
+from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
@@ -137,7 +138,7 @@ def resolve(experiment: Experiment) -> Experiment:
     ema = experiment.ema
     if ema == "auto":
         ema = experiment.objective.ema
-    known = {*experiment.objective.logged, *METRICS} - NEITHER
+    known = {*experiment.objective.logged, *COLOUR_METRICS} - NEITHER
     if experiment.architecture.classifies:
         known.add("class_loss")
     if monitor not in known:
@@ -638,5 +639,5 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
     with whole(run.metrics) as path:
         path.write_text(measure.to_json(measured))
     calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
-    calls.say(measure.table(measured))
+    calls.say(tables.table(measured))
     calls.say("\nlook at " + ", ".join(f"'{path}'" for path in written))

@@ -17,7 +17,7 @@ from kcolor import models, objectives
 from kcolor.color import LARGEST_AB
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
-from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation.metrics import COLOUR_METRICS
 from kcolor.settings import settings
 from kcolor.training.supervised import Supervised
 
@@ -113,7 +113,7 @@ def losses_of_training(colorizer, steps, optimizer, **options):
 def test_the_best_epoch_is_chosen_by_something_measured(loss):
     objective = objectives.get(loss)()
     assert "loss" in objective.logged
-    assert objective.monitor in {*objective.logged, *METRICS}
+    assert objective.monitor in {*objective.logged, *COLOUR_METRICS}
 
 
 @EVERY_PAIR

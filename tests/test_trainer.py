@@ -25,7 +25,7 @@ from kcolor import trainer
 from kcolor.color import rgb_to_lab
 from kcolor.data.prepare import load
 from kcolor.errors import Interrupted, UserError
-from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation.metrics import COLOUR_METRICS
 from kcolor.training.experiment import Experiment
 from kcolor.training.run import Run
 from kcolor.training.supervised import Supervised
@@ -248,7 +248,7 @@ def test_training_ends_after_steps_and_still_validates(finished):
 def test_history_has_the_losses_and_every_metric(finished):
     names = {"epoch", "step", "loss", "val_loss", "learning_rate"}
     names |= {"seconds", "images_per_second"}
-    names |= {f"val_{name}" for name in METRICS}
+    names |= {f"val_{name}" for name in COLOUR_METRICS}
     assert all(set(row) == names for row in history(finished))
 
 
@@ -256,7 +256,7 @@ def test_metrics_stand_beside_those_of_grey(finished):
     measured = json.loads(finished.metrics.read_text())
     assert set(measured) == {"grey", "ours"}
     for metrics in measured.values():
-        assert set(metrics) == set(METRICS)
+        assert set(metrics) == set(COLOUR_METRICS)
         for figures in metrics.values():
             assert set(figures) == {"value", "low", "high", "n"}
         rmse = metrics["rmse_ab"]

@@ -6,11 +6,11 @@ from kcolor.cli.shell import Parser, load_tensorflow, shell
 from kcolor.errors import UserError
 
 DESCRIPTION = """Measures anything that colours photos, on the same photos:
-runs, .keras files, folders of photos that another tool has coloured, each named
-after its photo, and the references grey, mean (the training photos' mean colour
-at each lightness) and shuffled (another photo's colours). Prints each metric
-with its 95 % interval over photos, and how far each target is from the
-first."""
+runs, .keras files, exports (SavedModel folders and .tflite files), folders of
+photos that another tool has coloured, each named after its photo, and the
+references grey, mean (the training photos' mean colour at each lightness) and
+shuffled (another photo's colours). Prints each metric with its 95 % interval
+over photos, and how far each target is from the first."""
 
 
 @shell
@@ -21,7 +21,8 @@ def main(argv: list[str]) -> None:
         "targets",
         nargs="+",
         metavar="TARGET",
-        help="Run, .keras file, folder of photos, grey, mean or shuffled.",
+        help="Run, .keras file, export, folder of photos, grey, mean or "
+        "shuffled.",
     )
     parser.add_argument(
         "--data",
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> None:
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help="Which metrics (default: the usual ones).",
+        help="Which metrics, or the word colour for all that need no network "
+        "(default: the usual ones).",
     )
     parser.add_argument(
         "--image-size",
@@ -59,16 +61,20 @@ def main(argv: list[str]) -> None:
     file = options.pop("json")
     if file is not None and file.exists():
         raise UserError(f"'{file}' exists: give another --json")
-    if options["metrics"] is None:
-        del options["metrics"]
     load_tensorflow()
-    from kcolor.evaluation import measure
-    from kcolor.evaluation.evaluate import evaluate
+    from kcolor.evaluation import measure, tables
+    from kcolor.evaluation.evaluate import examine
+    from kcolor.evaluation.metrics import COLOUR_METRICS
     from kcolor.files import whole
     from kcolor.training.callbacks import progress, say
 
-    measured = evaluate(**options, progress=progress)
+    if options["metrics"] is None:
+        options["metrics"] = measure.SHOWN
+    elif options["metrics"] == ["colour"]:
+        options["metrics"] = COLOUR_METRICS
+    evaluation = examine(**options, progress=progress)
+    measured = evaluation.measured(options["metrics"])
     if file is not None:
         with whole(file) as path:
             path.write_text(measure.to_json(measured))
-    say(measure.report(measured))
+    say("\n\n".join([tables.report(measured), *evaluation.notes()]))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +14,82 @@ import numpy as np
 from kcolor.data.pipeline import ab_histogram
 from kcolor.data.prepare import TEST, TRAIN, VALIDATION, Photos, load
 from kcolor.errors import UserError, first_line, unknown
-from kcolor.evaluation.measure import BATCH, SHOWN, figures
-from kcolor.evaluation.metrics import (
-    METRICS,
-    color_weights,
-    differences,
-    summarise,
-)
+from kcolor.evaluation import measure
+from kcolor.evaluation.figures import color_weights
+from kcolor.evaluation.intervals import differences, summarise
+from kcolor.evaluation.judges import JUDGES, TRUTH
+from kcolor.evaluation.measure import BATCH, SHOWN
+from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target, open_model, open_target
 
 SPLITS = (TEST, VALIDATION, TRAIN)
 # For targets that no training has bound to a source and a size.
 DATA, SIZE = "demo", 64
 CLASSES = "classes"
+# The judge of metrics of several draws, and how many these are.
+DRAWS, BEST_OF = "draws", 8
 
 Progress = Callable[..., Iterable]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What several targets made of the same photos.
+
+    Attributes:
+        data: The `--data` that the photos come from.
+        split: "test", "validation" or "train".
+        photos: The true photos.
+        targets: What was measured, by name.
+        figures: What the metrics are made of: target -> name -> an array, a row
+            for each photo.
+        coloured: What a viewer sees of each target's colourings, uint8
+            (n, H, W, 3), where that was to be kept.
+        seconds: How long each target takes for a photo, in batches of 32: the
+            median over batches.
+        domains: The domain of each photo, where domains were asked for.
+    """
+
+    data: str
+    split: str
+    photos: Photos
+    targets: dict[str, Target]
+    figures: dict[str, dict[str, np.ndarray]]
+    coloured: dict[str, np.ndarray]
+    seconds: dict[str, float]
+    domains: np.ndarray | None
+
+    def measured(self, metrics: Sequence[str]) -> dict[str, dict[str, dict]]:
+        """Returns what `evaluate` does."""
+        first = next(iter(self.figures))
+        measured = {}
+        for name, own in self.figures.items():
+            measured[name] = found = summarise(own, metrics)
+            if name != first:
+                compared = differences(own, self.figures[first], metrics)
+                for metric, difference in compared.items():
+                    found[metric]["difference"] = difference
+            if self.domains is None:
+                continue
+            for domain in sorted(set(self.domains)):
+                part = {k: v[self.domains == domain] for k, v in own.items()}
+                for metric, figure in summarise(part, metrics).items():
+                    by_domain = found[metric].setdefault("domains", {})
+                    by_domain[domain] = figure
+        return measured
+
+    def notes(self) -> list[str]:
+        """Returns a line for each target that gave what is not a number."""
+        lines = []
+        for name, own in self.figures.items():
+            (spoilt,) = np.nonzero(np.isnan(own["squared_ab"]))
+            if len(spoilt):
+                lines.append(
+                    f"'{name}' gave what is no number for {len(spoilt)} of "
+                    f"{len(self.photos)} photos, such as "
+                    f"'{self.photos.names[spoilt[0]]}': its figures are nan"
+                )
+        return lines
 
 
 def evaluate(
@@ -37,11 +101,11 @@ def evaluate(
     domains: str | None = None,
     progress: Progress = lambda items, *_: items,
 ) -> dict[str, dict[str, dict]]:
-    """Measures runs, models, references and coloured photos on the same photos.
+    """Measures whatever colours photos, all on the same photos.
 
     Args:
-        targets: Runs, `.keras` files, folders of coloured photos, or "grey",
-            "mean" and "shuffled".
+        targets: Runs, `.keras` files, SavedModel folders, `.tflite` files,
+            folders of coloured photos, or "grey", "mean" and "shuffled".
         data: As of `kcolor-train`; by default that of the first run.
         split: "test", "validation" or "train".
         metrics: Which to return.
@@ -60,7 +124,41 @@ def evaluate(
     Raises:
         UserError: A target, the data or a metric cannot be used.
     """
+    return examine(
+        targets, data, split, metrics, image_size, domains, progress
+    ).measured(metrics)
+
+
+def examine(
+    targets: Sequence[str],
+    data: str | None = None,
+    split: str = TEST,
+    metrics: Sequence[str] = SHOWN,
+    image_size: int | None = None,
+    domains: str | None = None,
+    progress: Progress = lambda items, *_: items,
+    keep: bool = False,
+) -> Evaluation:
+    """Returns what targets made of the same photos, before it is summed up.
+
+    Args:
+        targets: As `evaluate` takes them.
+        data: As in `evaluate`.
+        split: As in `evaluate`.
+        metrics: Those that `measured` will be asked for.
+        image_size: As in `evaluate`.
+        domains: As in `evaluate`.
+        progress: As in `evaluate`.
+        keep: Whether to keep the coloured photos.
+
+    Raises:
+        UserError: As `evaluate`.
+    """
     _check(targets, split, metrics)
+    wanted = {METRICS[metric].judge for metric in metrics} - {""}
+    judges = {name: JUDGES[name]() for name in sorted(wanted - {DRAWS})}
+
+    # === Photos ===
     models = {text: open_model(Path(text)) for text in targets}
     known = [model for model in models.values() if model]
     data = data or next((m.data for m in known if m.data), DATA)
@@ -78,38 +176,72 @@ def evaluate(
     opened = _named(
         [open_target(text, loaded, models[text]) for text in targets]
     )
-    found = {
-        target.name: figures(
-            progress(
-                target.colourings(photos),
-                -(-len(photos) // BATCH),
-                target.name,
-                " batches",
+
+    # === Targets ===
+    figures, kept, seconds = {}, {}, {}
+    for target in opened:
+        coloured = _room(photos.pixels) if judges or keep else None
+        times: list[float] = []
+        own = measure.figures(
+            _timed(
+                progress(
+                    target.colourings(photos),
+                    -(-len(photos) // BATCH),
+                    target.name,
+                    " batches",
+                ),
+                times,
             ),
             photos.pixels,
             weights,
+            coloured,
         )
-        for target in opened
-    }
+        if DRAWS in wanted:
+            draws = target.draws(photos, BEST_OF)
+            own["best_squared_ab"] = measure.least_error(draws, photos.pixels)
+        spoilt = np.isnan(own["squared_ab"])
+        for judge in judges.values():
+            found = judge(photos.pixels, coloured, progress)
+            for name in found.keys() - TRUTH:
+                found[name][spoilt] = np.nan  # it has seen grey there
+            own |= found
+        figures[target.name] = own
+        # The first batch also waits for compilation.
+        seconds[target.name] = float(np.median(times[1:] or times)) / BATCH
+        if keep:
+            kept[target.name] = coloured
+    return Evaluation(
+        data,
+        split,
+        photos,
+        {target.name: target for target in opened},
+        figures,
+        kept,
+        seconds,
+        domain_of,
+    )
 
-    # === Metrics, Differences, Domains ===
-    first = next(iter(found))
-    measured = {}
-    for name, own in found.items():
-        measured[name] = summarise(own)
-        if name != first:
-            for metric, difference in differences(own, found[first]).items():
-                measured[name][metric]["difference"] = difference
-        if domain_of is not None:
-            for domain in sorted(set(domain_of)):
-                part = {k: v[domain_of == domain] for k, v in own.items()}
-                for metric, figure in summarise(part).items():
-                    by_domain = measured[name][metric].setdefault("domains", {})
-                    by_domain[domain] = figure
-    return {
-        name: {metric: own[metric] for metric in metrics}
-        for name, own in measured.items()
-    }
+
+def _timed(batches: Iterable, times: list[float]) -> Iterator:
+    """Yields batches, and notes how long each took to come."""
+    stream = iter(batches)
+    while True:
+        began = time.perf_counter()
+        try:
+            batch = np.asarray(next(stream))
+        except StopIteration:
+            return
+        times.append(time.perf_counter() - began)
+        yield batch
+
+
+def _room(pixels: np.ndarray) -> np.ndarray:
+    """Returns room for coloured photos: in a file, so that memory stays free.
+
+    The file has no name, so it goes when the array does.
+    """
+    with tempfile.TemporaryFile(prefix="kcolor-") as file:
+        return np.memmap(file, np.uint8, "w+", shape=pixels.shape)
 
 
 def _check(targets: Sequence[str], split: str, metrics: Sequence[str]) -> None:

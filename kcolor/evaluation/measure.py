@@ -1,15 +1,17 @@
-"""Measuring whatever predicts ab, on photos."""
+"""Measuring whatever predicts ab, on photos, by the metrics of colour."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from kcolor.data.pipeline import batches
-from kcolor.evaluation.metrics import METRICS, per_photo, summarise
+from kcolor.evaluation.figures import as_seen, per_photo
+from kcolor.evaluation.intervals import summarise
+from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
 
 # (N, H, W, 1) lightness to (N, H, W, 2) ab, both in physical units.
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -44,6 +46,7 @@ def figures(
     colourings: Iterable[np.ndarray],
     pixels: np.ndarray,
     weights: np.ndarray | None = None,
+    coloured: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Returns the figures of each photo that the metrics are made of.
 
@@ -51,23 +54,47 @@ def figures(
         colourings: (N, H, W, 2), the ab of the photos, batch by batch.
         pixels: uint8 (n, H, W, 3), the true photos.
         weights: Of colours, for rebalanced metrics.
+        coloured: uint8 (n, H, W, 3): is filled with what a viewer sees of the
+            colourings, grey where they are not a number.
     """
-    parts = [
-        per_photo(lightness, ab, colouring, weights)
-        for (lightness, ab), colouring in zip(
-            batches(pixels, BATCH), colourings, strict=True
-        )
-    ]
+    parts, start = [], 0
+    for (lightness, ab), colouring in zip(
+        batches(pixels, BATCH), colourings, strict=True
+    ):
+        parts.append(per_photo(lightness, ab, colouring, weights))
+        if coloured is not None:
+            colouring = np.nan_to_num(colouring, posinf=0.0, neginf=0.0)
+            stop = start + len(colouring)
+            coloured[start:stop] = as_seen(lightness, colouring)
+            start = stop
     return {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
     }
 
 
+def least_error(
+    colourings: Iterable[Iterable[np.ndarray]], pixels: np.ndarray
+) -> np.ndarray:
+    """Returns each photo's squared error of ab by its nearest draw, (n,).
+
+    Args:
+        colourings: Draws of the photos' ab, (N, H, W, 2) each, batch by batch.
+        pixels: uint8 (n, H, W, 3), the true photos.
+    """
+    parts = []
+    for (_, ab), draws in zip(batches(pixels, BATCH), colourings, strict=True):
+        errors = [
+            np.mean(np.square(draw - ab), axis=(1, 2, 3)) for draw in draws
+        ]
+        parts.append(np.min(errors, axis=0))
+    return np.concatenate(parts)
+
+
 def values(
     predict: Predictor, pixels: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Returns each metric's value, without an interval.
+    """Returns the value of each metric of colour, without an interval.
 
     Args:
         predict: What is measured.
@@ -83,8 +110,7 @@ def values(
     """
     measured = figures(predicted(predict, pixels), pixels, weights)
     return {
-        name: float(metric.summary(measured))
-        for name, metric in METRICS.items()
+        name: float(METRICS[name].summary(measured)) for name in COLOUR_METRICS
     }
 
 
@@ -128,82 +154,3 @@ def to_json(measured: Measured) -> str:
         return None if is_nan else part
 
     return json.dumps(plain(measured), indent=2, allow_nan=False) + "\n"
-
-
-def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:
-    """Returns what `measure` gave as a table for a terminal.
-
-    Args:
-        measured: target -> metric -> `value`, `low` and `high`.
-        metrics: The rows.
-
-    Example:
-
-    >>> from kcolor.evaluation.references import grey
-    >>> black = np.zeros((2, 16, 16, 3), np.uint8)
-    >>> print(table(measure({"grey": grey}, black)))  # doctest: +ELLIPSIS
-                                           grey
-    rmse_ab                 0.00 [ 0.00,  0.00]
-    ...
-    """
-    return _aligned(
-        [
-            ["", *measured],
-            *(
-                [metric, *(_cell(found[metric]) for found in measured.values())]
-                for metric in metrics
-            ),
-        ]
-    )
-
-
-def report(measured: Measured) -> str:
-    """Returns all that `evaluate` gave, as tables for a terminal."""
-    (first, some), *_ = measured.items()
-    metrics, one = list(some), next(iter(some.values()))
-    parts = [f"{one['n']} photos, 95 % intervals over photos:"]
-    parts.append(table(measured, metrics))
-    if len(measured) > 1:
-        parts.append(f"difference from {first} on the same photos:")
-        others = {
-            name: {m: found[m]["difference"] for m in metrics}
-            for name, found in measured.items()
-            if name != first
-        }
-        parts.append(table(others, metrics))
-    for metric in metrics if "domains" in one else ():
-        domains = some[metric]["domains"]
-        higher = METRICS[metric].better == "higher"
-        ranked = sorted(
-            domains, key=lambda name: domains[name]["value"], reverse=higher
-        )
-        rows = [
-            [
-                f"{name} ({domains[name]['n']})",
-                *(
-                    _cell(found[metric]["domains"][name])
-                    for found in measured.values()
-                ),
-            ]
-            for name in ranked
-        ]
-        parts.append(f"{metric} by domain (photos), {first}'s best first:")
-        parts.append(_aligned([["", *measured], *rows]))
-    return "\n\n".join(parts)
-
-
-def _cell(figure: dict[str, float]) -> str:
-    return "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**figure)
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """Returns rows whose first column stands left, all others right."""
-    first, *others = (max(map(len, c)) + 2 for c in zip(*rows, strict=True))
-    return "\n".join(
-        f"{name:{first}}"
-        + "".join(
-            f"{cell:>{width}}"
-            for cell, width in zip(cells, others, strict=True)
-        )
-        for name, *cells in rows
-    )

@@ -1,4 +1,4 @@
-"""What can be measured: runs, model files, references, coloured photos."""
+"""What can be measured: runs, models, exports, references, coloured photos."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kcolor.data import photos as files
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import Data, Photos, squared
 from kcolor.errors import UserError, first_line, unknown
-from kcolor.evaluation import references
+from kcolor.evaluation import exports, references
 from kcolor.evaluation.measure import BATCH, Predictor, predicted
 from kcolor.training.run import Run
 
@@ -28,36 +28,25 @@ OTHER_PHOTO = 8.0
 
 
 @dataclass(frozen=True)
-class Target:
-    """Something that colours photos.
-
-    Attributes:
-        name: What it is called in tables.
-        colourings: Gives the ab, (N, H, W, 2), of photos, batch by batch.
-    """
-
-    name: str
-    colourings: Callable[[Photos], Iterator[np.ndarray]]
-
-    @classmethod
-    def of(cls, name: str, predict: Predictor) -> Target:
-        """Returns a target that sees lightness alone."""
-        return cls(name, lambda photos: predicted(predict, photos.pixels))
-
-
-@dataclass(frozen=True)
 class Model:
-    """A trained colorizer and what it was trained on.
+    """A trained colorizer and where it comes from.
 
     Attributes:
         name: What it is called in tables.
         colorizer: The colorizer.
-        data: What `--data` it was trained on, where that is known.
+        run: The run that trained it, where that is known.
     """
 
     name: str
     colorizer: Colorizer
-    data: str | None
+    run: Run | None
+
+    @property
+    def data(self) -> str | None:
+        """What `--data` it was trained on, where that is known."""
+        if self.run is None:
+            return None
+        return yaml.safe_load(self.run.config.read_text())["data"]
 
     def target(self) -> Target:
         """Returns the model as something that colours photos."""
@@ -76,7 +65,47 @@ class Model:
                     f"--image-size {size}"
                 ) from error
 
-        return Target.of(self.name, predict)
+        return Target.of(self.name, predict, self)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that colours photos.
+
+    Attributes:
+        name: What it is called in tables.
+        colourings: Gives the ab, (N, H, W, 2), of photos, batch by batch.
+        model: The model that it is, where it is one.
+    """
+
+    name: str
+    colourings: Callable[[Photos], Iterator[np.ndarray]]
+    model: Model | None = None
+
+    @classmethod
+    def of(
+        cls, name: str, predict: Predictor, model: Model | None = None
+    ) -> Target:
+        """Returns a target that sees lightness alone."""
+
+        def colourings(photos: Photos) -> Iterator[np.ndarray]:
+            return predicted(predict, photos.pixels)
+
+        return cls(name, colourings, model)
+
+    def draws(self, photos: Photos, count: int) -> Iterator[list[np.ndarray]]:
+        """Yields so many colourings of each batch, the same each time.
+
+        What cannot be sampled gives its one answer.
+        """
+        if self.model is None or not self.model.colorizer.can_sample:
+            for answer in self.colourings(photos):
+                yield [answer]
+            return
+        sample = tf.function(self.model.colorizer.sample, reduce_retracing=True)
+        seeds = keras.random.SeedGenerator(0)
+        for lightness, _ in batches(photos.pixels, BATCH):
+            yield [sample(lightness, seeds) for _ in range(count)]
 
 
 def open_model(path: Path) -> Model | None:
@@ -85,8 +114,7 @@ def open_model(path: Path) -> Model | None:
     Raises:
         UserError: The run has no model yet, or the file holds none.
     """
-    data = None
-    file = path
+    file, run = path, None
     if path.is_dir():
         run = Run(path)
         if not run.config.exists():
@@ -96,7 +124,6 @@ def open_model(path: Path) -> Model | None:
                 f"run '{path}' never finished: go on with kcolor-train --run "
                 f"'{path}' --resume"
             )
-        data = yaml.safe_load(run.config.read_text())["data"]
         file = run.model
     elif path.suffix != ".keras":
         return None
@@ -109,7 +136,8 @@ def open_model(path: Path) -> Model | None:
         ) from error
     if not isinstance(colorizer, Colorizer):
         raise UserError(f"model '{file}' is no colorizer of kcolor")
-    return Model(path.stem or str(path), colorizer, data)
+    name = path.stem if run is None else path.resolve().name
+    return Model(name, colorizer, run)
 
 
 def reference(name: str, data: Data) -> Target:
@@ -174,15 +202,15 @@ def coloured(folder: Path) -> Target:
             )
         return lab[..., 1:]
 
-    return Target(folder.name, colourings)
+    return Target(folder.resolve().name, colourings)
 
 
 def open_target(text: str, data: Data, model: Model | None) -> Target:
     """Returns what the command line names.
 
     Args:
-        text: A run, a `.keras` file, a folder of coloured photos, or one of
-            `REFERENCES`.
+        text: A run, a `.keras` file, a SavedModel, a `.tflite` file, a folder
+            of coloured photos, or one of `REFERENCES`.
         data: What is measured on.
         model: What `open_model` gave for it.
 
@@ -193,13 +221,27 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
         return model.target()
     if text in REFERENCES:
         return reference(text, data)
-    if Path(text).is_dir():
-        return coloured(Path(text))
-    if Path(text).exists():
+    path = Path(text)
+    if path.is_dir():
+        folder = exports.saved_model_in(path)
+        if folder is None:
+            return coloured(path)
+        return Target.of(_export_name(path), exports.saved_model(folder))
+    if path.suffix == ".tflite" and path.exists():
+        return Target.of(path.stem, exports.tflite(path))
+    if path.exists():
         raise UserError(
-            f"'{text}' is no run, no .keras file and no folder of photos"
+            f"'{text}' is no run, no .keras or .tflite file and no folder of "
+            "photos"
         )
-    raise unknown("target", text, [*REFERENCES, "RUN", "FILE.keras", "FOLDER"])
+    known = ["RUN", "FILE.keras", "FILE.tflite", "FOLDER"]
+    raise unknown("target", text, [*REFERENCES, *known])
+
+
+def _export_name(path: Path) -> str:
+    """Returns the name of a folder, or that of the model it is a version of."""
+    path = path.resolve()
+    return path.parent.name if path.name.isdigit() else path.name
 
 
 def _lab(path: Path, size: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import kcolor
@@ -13,9 +14,9 @@ from kcolor import objectives
 from kcolor.color import lab_to_rgb, rgb_to_lab
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
-from kcolor.evaluation import measure
-from kcolor.evaluation.evaluate import evaluate
-from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation import measure, tables
+from kcolor.evaluation.evaluate import evaluate, examine
+from kcolor.evaluation.metrics import COLOUR_METRICS
 from kcolor.models.cnn import CNN
 
 SIZE = 16
@@ -28,6 +29,10 @@ PERFECT = {
     "auc_rebalanced": 100.0,
     "ssim_rgb": 1.0,
     "colorfulness_gap": 0.0,
+    "accuracy_at_2": 100.0,
+    "accuracy_at_5": 100.0,
+    "best_of_8": 0.0,
+    "machine_turing": 50.0,
 }
 
 
@@ -99,7 +104,10 @@ def values(measured, target) -> dict[str, float]:
 def test_the_truth_is_perfect_by_every_metric(data, coloured):
     folder = coloured(lambda ab: ab)
     found = evaluate(
-        [str(folder)], str(data), image_size=SIZE, metrics=list(METRICS)
+        [str(folder)],
+        str(data),
+        image_size=SIZE,
+        metrics=[*COLOUR_METRICS, "best_of_8", "machine_turing"],
     )[folder.name]
     for metric, best in PERFECT.items():
         assert found[metric]["value"] == pytest.approx(best, abs=0.3), metric
@@ -165,7 +173,7 @@ def test_a_run_is_measured_as_it_measured_itself(data, tmp_path):
     run = kcolor.train(experiment, tmp_path / "run")
     own = json.loads(run.metrics.read_text())["ours"]
     # Neither data nor size are told: the run knows them.
-    found = evaluate([str(run.path)], metrics=list(METRICS))["run"]
+    found = evaluate([str(run.path)], metrics=list(COLOUR_METRICS))["run"]
     for metric, figure in own.items():
         assert found[metric]["n"] == figure["n"]
         value = np.nan if figure["value"] is None else figure["value"]
@@ -226,7 +234,7 @@ def test_the_report_ranks_domains_by_the_first_target(data):
         metrics=["auc"],
         domains="classes",
     )
-    text = measure.report(found)
+    text = tables.report(found)
     domains = found["grey"]["auc"]["domains"]
     best = max(domains, key=lambda name: domains[name]["value"])
     (worst,) = set(domains) - {best}
@@ -242,7 +250,109 @@ def test_a_photo_that_is_no_number_is_told_as_such(data, model, monkeypatch):
     found = evaluate([str(model)], str(data), metrics=["rmse_ab", "auc"])
     assert np.isnan(found["net"]["rmse_ab"]["value"])
     assert json.loads(measure.to_json(found))["net"]["rmse_ab"]["value"] is None
-    assert "nan" in measure.report(found)
+    assert "nan" in tables.report(found)
+
+
+def test_photos_without_a_number_are_counted_and_one_is_named(
+    data, model, monkeypatch
+):
+    answer = Colorizer.call
+
+    def spoilt(self, lightness, training=False):
+        ab = answer(self, lightness, training=training)
+        photo = keras.ops.arange(lightness.shape[0]) == 4
+        return keras.ops.where(photo[:, None, None, None], np.nan, ab)
+
+    monkeypatch.setattr(Colorizer, "call", spoilt)
+    evaluation = examine(
+        [str(model), "grey"], str(data), metrics=["machine_turing"]
+    )
+    (note,) = evaluation.notes()
+    assert "'net' gave what is no number for 1 of 6 photos" in note
+    assert evaluation.photos.names[4] in note
+    measured = evaluation.measured(["machine_turing"])
+    assert np.isnan(measured["net"]["machine_turing"]["value"])
+    assert measured["grey"]["machine_turing"]["value"] >= 0
+
+
+# === Draws ===
+
+
+def test_the_best_of_eight_draws_is_nearer_than_one(data, tmp_path):
+    keras.utils.set_random_seed(0)
+    objective = objectives.get("mdn")()
+    Colorizer(CNN(head="conv"), objective, SIZE).save(tmp_path / "mdn.keras")
+    target = [str(tmp_path / "mdn.keras")]
+    options = {"data": str(data), "metrics": ["best_of_8", "rmse_ab"]}
+    found, again = (evaluate(target, **options)["mdn"] for _ in range(2))
+    assert found == again
+    evaluation = examine(target, **options)
+    draws = evaluation.targets["mdn"].draws(evaluation.photos, 8)
+    pixels = evaluation.photos.pixels
+    first = measure.least_error([batch[:1] for batch in draws], pixels)
+    assert found["best_of_8"]["value"] < np.sqrt(first.mean())
+
+
+def test_what_cannot_be_sampled_is_as_good_as_its_one_answer(data, model):
+    found = evaluate(
+        [str(model), "grey"], str(data), metrics=["best_of_8", "rmse_ab"]
+    )
+    for target in found.values():
+        assert target["best_of_8"]["value"] == pytest.approx(
+            target["rmse_ab"]["value"]
+        )
+
+
+# === Exports ===
+
+
+@pytest.fixture
+def exports(model, tmp_path):
+    """The same model as TF Serving and TFLite take it."""
+    colorizer = keras.models.load_model(model)
+    colorizer(np.zeros((1, SIZE, SIZE, 1), np.float32))
+    options = {
+        "input_signature": [tf.TensorSpec((None, SIZE, SIZE, 1), tf.float32)],
+        "verbose": False,
+    }
+    colorizer.export(str(tmp_path / "served" / "2"), **options)
+    (tmp_path / "served" / "1").mkdir()  # an older version, gone
+    file = tmp_path / "small.tflite"
+    colorizer.export(str(file), format="litert", **options)
+    return [tmp_path / "served", tmp_path / "small.tflite"]
+
+
+def test_an_export_is_measured_as_its_model_is(data, model, exports):
+    targets = [str(path) for path in (model, *exports)]
+    measured = evaluate(targets, str(data), metrics=COLOUR_METRICS)
+    assert list(measured) == ["net", "served", "small"]
+    for name in ("served", "small"):
+        for metric, value in values(measured, "net").items():
+            assert values(measured, name)[metric] == pytest.approx(
+                value, rel=1e-2, abs=1e-2
+            )
+
+
+def test_an_export_of_another_size_is_refused_in_one_line(data, exports):
+    for path in exports:
+        text = refusal([str(path)], str(data), image_size=2 * SIZE)
+        assert str(path) in text
+        assert "--image-size" in text
+
+
+def test_an_export_of_something_else_is_refused(data, tmp_path):
+    double = tf.function(
+        lambda x: {"y": 2 * x},
+        input_signature=[tf.TensorSpec((None, 3), tf.float32)],
+    )
+    module = tf.Module()
+    tf.saved_model.save(
+        module, tmp_path / "double", {"serving_default": double}
+    )
+    assert "is no colorizer" in refusal([str(tmp_path / "double")], str(data))
+    (tmp_path / "text.tflite").write_text("Dear diary")
+    text = refusal([str(tmp_path / "text.tflite")], str(data))
+    assert "cannot be loaded" in text
 
 
 # === Bad input ===

@@ -11,12 +11,9 @@ import pytest
 import tensorflow as tf
 
 from kcolor.color import lab_to_rgb, rgb_to_lab
-from kcolor.evaluation.metrics import (
-    METRICS,
-    color_weights,
-    per_photo,
-    summarise,
-)
+from kcolor.evaluation.figures import color_weights, per_photo
+from kcolor.evaluation.intervals import summarise
+from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
 
 # What a prediction equal to the truth scores; its colorfulness is the truth's.
 PERFECT = {
@@ -29,6 +26,8 @@ PERFECT = {
     "auc": 100,
     "auc_rebalanced": 100,
     "colorfulness_gap": 0,
+    "accuracy_at_2": 100,
+    "accuracy_at_5": 100,
 }
 
 
@@ -80,6 +79,7 @@ def twin(lightness, ab_true, ab_pred):
     """Returns every metric but SSIM, the way its definition is told."""
     squared, absolute, distances, shares = [], [], [], []
     squared_rgb, psnrs, colorful, colorful_true = [], [], [], []
+    farther = []
     for photo in range(len(lightness)):
         for p, t in zip(
             ab_pred[photo].reshape(-1, 2).tolist(),
@@ -88,6 +88,9 @@ def twin(lightness, ab_true, ab_pred):
         ):
             squared += [(p[0] - t[0]) ** 2, (p[1] - t[1]) ** 2]
             absolute += [abs(p[0] - t[0]), abs(p[1] - t[1])]
+            farther.append(
+                max(abs(round(x) - round(y)) for x, y in zip(p, t, strict=True))
+            )
             distances.append(math.dist(p, t))
             within = [distances[-1] <= limit for limit in range(151)]
             shares.append(sum(within) / 151)
@@ -110,6 +113,11 @@ def twin(lightness, ab_true, ab_pred):
         "psnr_rgb_pooled": 10 * math.log10(255**2 / np.mean(squared_rgb)),
         "auc": 100 * np.mean(shares),
         "auc_rebalanced": 100 * np.mean(shares),
+        **{
+            f"accuracy_at_{epsilon}": 100
+            * np.mean([steps <= 2.2 * epsilon for steps in farther])
+            for epsilon in (2, 5)
+        },
         "colorfulness": np.mean(colorful),
         "colorfulness_gap": abs(np.mean(colorful) - np.mean(colorful_true)),
     }
@@ -199,7 +207,7 @@ def test_the_split_into_batches_does_not_change_the_summary():
         for start, stop in [(0, 1), (1, 7), (7, 10)]
     ]
     split, whole = summarise(joined(parts)), summarise(figures_of(*batch))
-    for name in METRICS:
+    for name in COLOUR_METRICS:
         assert split[name] == pytest.approx(whole[name], rel=1e-4), name
 
 
@@ -348,7 +356,7 @@ def test_figures_are_float32_in_half_precision_too(half_precision):
 
 
 def test_every_metric_can_be_told_in_a_table():
-    assert list(summarise(figures_of(*photos(1)))) == list(METRICS)
+    assert list(summarise(figures_of(*photos(1)))) == list(COLOUR_METRICS)
     for name, metric in METRICS.items():
         assert metric.name == name
         assert metric.better in ("lower", "higher")
@@ -357,7 +365,7 @@ def test_every_metric_can_be_told_in_a_table():
 
 def test_importing_it_does_not_import_tensorflow():
     code = (
-        "import sys, kcolor.evaluation.metrics;"
+        "import sys, kcolor.evaluation.figures, kcolor.evaluation.intervals;"
         "sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

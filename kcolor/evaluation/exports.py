@@ -1,0 +1,153 @@
+"""What exports answer: SavedModel folders and TFLite files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kcolor.errors import UserError, first_line
+from kcolor.evaluation.measure import Predictor
+
+SIGNATURE = "serving_default"
+
+
+def saved_model_in(folder: Path) -> Path | None:
+    """Returns the SavedModel of a folder, its newest version, if it holds one.
+
+    Args:
+        folder: A SavedModel, or the folder of its versions that TF Serving
+            takes: 1, 2, ...
+    """
+    versions = [path for path in folder.glob("*") if path.name.isdigit()]
+    newest = sorted(versions, key=lambda path: int(path.name))[-1:]
+    for path in (folder, *newest):
+        if (path / "saved_model.pb").exists():
+            return path
+    return None
+
+
+def saved_model(folder: Path) -> Predictor:
+    """Returns what a SavedModel predicts by `serving_default`, (L) to (ab).
+
+    Raises:
+        UserError: It cannot be loaded or answers something else.
+    """
+    try:
+        loaded = tf.saved_model.load(folder)
+        signature = loaded.signatures[SIGNATURE]
+        _, inputs = signature.structured_input_signature
+    except Exception as error:
+        # TensorFlow raises what the part that is wrong makes it raise.
+        raise UserError(
+            f"SavedModel '{folder}' cannot be loaded ({first_line(error)})"
+        ) from error
+    outputs = signature.structured_outputs
+    _check(
+        folder,
+        [spec.shape.as_list() for spec in inputs.values()],
+        [spec.shape.as_list() for spec in outputs.values()],
+    )
+    (source,), (answer,) = inputs, outputs
+
+    def predict(lightness):
+        # The signature goes with what it was loaded from.
+        return loaded.signatures[SIGNATURE](
+            **{source: tf.convert_to_tensor(lightness)}
+        )[answer]
+
+    return _refusing(predict, folder)
+
+
+def tflite(file: Path) -> Predictor:
+    """Returns what a TFLite model predicts, (L) to (ab).
+
+    Raises:
+        UserError: It cannot be loaded, answers something else, or what runs it
+            is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise UserError(
+            f"'{file}' needs what runs TFLite models: "
+            'pip install "kcolor[litert]"'
+        ) from error
+    try:
+        interpreter = Interpreter(str(file))
+        inputs = interpreter.get_input_details()
+        outputs = interpreter.get_output_details()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"TFLite model '{file}' cannot be loaded ({first_line(error)})"
+        ) from error
+    _check(
+        file,
+        [list(part["shape_signature"]) for part in inputs],
+        [list(part["shape_signature"]) for part in outputs],
+    )
+    (source,), (answer,) = inputs, outputs
+
+    def predict(lightness):
+        lightness = np.asarray(lightness)
+        if list(lightness.shape) != list(
+            interpreter.get_input_details()[0]["shape"]
+        ):
+            interpreter.resize_tensor_input(
+                source["index"], lightness.shape, strict=True
+            )
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(source["index"], _quantised(lightness, source))
+        interpreter.invoke()
+        return _real(interpreter.get_tensor(answer["index"]), answer)
+
+    interpreter.allocate_tensors()
+    return _refusing(predict, file)
+
+
+def _check(path: Path, inputs: list[list], outputs: list[list]) -> None:
+    """Refuses what does not take one lightness and give one ab."""
+    wanted = ((inputs, 1), (outputs, 2))
+    for shapes, channels in wanted:
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != channels:
+            raise UserError(
+                f"'{path}' is no colorizer: it takes {inputs} and gives "
+                f"{outputs}, not lightness (N, H, W, 1) and ab (N, H, W, 2)"
+            )
+
+
+def _refusing(predict: Predictor, path: Path) -> Predictor:
+    """Returns a predictor that says in one line which sizes do not fit."""
+
+    def refusing(lightness):
+        height, width = lightness.shape[1:3]
+        fault = "it answers another size"
+        try:
+            answer = predict(lightness)
+            if answer.shape[1:3] == (height, width):
+                return answer
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            fault = first_line(error)
+        raise UserError(
+            f"'{path}' cannot colour photos of {height}x{width} ({fault}): "
+            "give the --image-size it was made for"
+        )
+
+    return refusing
+
+
+def _quantised(values: np.ndarray, tensor: dict) -> np.ndarray:
+    if not np.issubdtype(tensor["dtype"], np.integer):
+        return values.astype(tensor["dtype"])
+    scale, zero = tensor["quantization"]
+    limits = np.iinfo(tensor["dtype"])
+    steps = np.rint(values / scale + zero)
+    return np.clip(steps, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _real(values: np.ndarray, tensor: dict) -> np.ndarray:
+    if not np.issubdtype(tensor["dtype"], np.integer):
+        return values.astype(np.float32)
+    scale, zero = tensor["quantization"]
+    return np.float32(scale) * (values.astype(np.float32) - zero)

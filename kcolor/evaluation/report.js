@@ -1,0 +1,77 @@
+// === The table: a heading sorts by its column, best first, then worst ===
+
+for (const button of document.querySelectorAll(".figures thead button")) {
+  button.addEventListener("click", () => {
+    const head = button.closest("th");
+    const body = head.closest("table").tBodies[0];
+    const best = head.dataset.bestFirst;
+    const worst = best === "ascending" ? "descending" : "ascending";
+    const order = head.getAttribute("aria-sort") === best ? worst : best;
+    for (const cell of head.parentElement.cells) {
+      cell.removeAttribute("aria-sort");
+    }
+    head.setAttribute("aria-sort", order);
+    const value = (row) => Number(row.cells[head.cellIndex].dataset.value);
+    const sign = order === "ascending" ? 1 : -1;
+    // What is no number comes last, whatever the order.
+    const rows = [...body.rows].sort((a, b) =>
+      isNaN(value(a)) - isNaN(value(b)) || sign * (value(a) - value(b)));
+    body.append(...rows);
+  });
+}
+
+// === The plots: each shows the traces that are what was chosen ===
+
+for (const form of document.querySelectorAll(".choices")) {
+  form.addEventListener("change", () => {
+    const plot = document.getElementById(form.dataset.plot);
+    const chosen = [...new FormData(form)];
+    const visible = plot.data.map((trace) =>
+      chosen.every(([key, value]) => trace.meta[key] === value));
+    Plotly.restyle(plot, { visible });
+  });
+}
+
+// === The photos: one is shown large, beside the grey one and the truth ===
+
+const zoom = document.getElementById("zoom");
+const photos = [...document.querySelectorAll(".photo")];
+let current = 0;
+
+function show(number) {
+  current = (number + photos.length) % photos.length;
+  const photo = photos[current];
+  const row = photo.closest(".row");
+  const all = row.querySelectorAll("img");
+  const sources = [photo.firstChild, all[0], all[all.length - 1]];
+  zoom.querySelectorAll("img").forEach((image, place) => {
+    image.src = sources[place].src;
+  });
+  const { title, error } = photo.dataset;
+  zoom.querySelector("figcaption").textContent =
+    error ? `${title}, rmse_ab ${error}` : title;
+  zoom.querySelector("p").textContent = row.dataset.name;
+}
+
+photos.forEach((photo, number) => {
+  photo.addEventListener("click", () => {
+    show(number);
+    zoom.showModal();
+  });
+});
+
+zoom.addEventListener("keydown", (event) => {
+  const width = photos[current].closest(".row").querySelectorAll("img").length;
+  const steps = {
+    ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width,
+  };
+  if (event.key in steps) {
+    event.preventDefault();
+    show(current + steps[event.key]);
+  }
+});
+
+zoom.addEventListener("close", () => photos[current].focus());
+zoom.addEventListener("click", (event) => {
+  if (event.target === zoom) zoom.close();  // beside the photos
+});

@@ -1,0 +1,366 @@
+"""A page that sets colorizers side by side: figures, curves and photos."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import docstring_parser
+import jinja2
+import numpy as np
+import yaml
+from PIL import Image
+
+import kcolor
+from kcolor.data.pipeline import batches
+from kcolor.data.prepare import TEST
+from kcolor.errors import UserError
+from kcolor.evaluation import charts
+from kcolor.evaluation.evaluate import Evaluation, Progress, examine
+from kcolor.evaluation.figures import as_seen
+from kcolor.evaluation.measure import SHOWN, Measured
+from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation.targets import REFERENCES, Target
+from kcolor.files import whole
+from kcolor.pictures import choose
+
+PHOTOS = 8  # in the grid
+EXTREMES = 4  # best photos of each target, and as many worst
+GREY, TRUTH = "grey photo", "truth"
+ABOUT = {
+    "grey": "no colour",
+    "mean": "mean colour at each lightness",
+    "shuffled": "another photo's colours",
+}
+MILLION_PARAMETERS = "million parameters"
+SECONDS_AN_EPOCH = "seconds an epoch"
+MILLISECONDS_A_PHOTO = "milliseconds a photo"
+
+
+def report(
+    targets: Sequence[str],
+    out: str | Path,
+    data: str | None = None,
+    split: str = TEST,
+    metrics: Sequence[str] = SHOWN,
+    image_size: int | None = None,
+    domains: str | None = None,
+    photos: int = PHOTOS,
+    progress: Progress = lambda items, *_: items,
+) -> Path:
+    """Measures whatever colours photos and writes a page about it.
+
+    Args:
+        targets: As in `kcolor.evaluate`.
+        out: The folder to write `index.html` and `table.csv` in. The page needs
+            no other file and no network.
+        data: As in `kcolor.evaluate`.
+        split: As in `kcolor.evaluate`.
+        metrics: The columns of the table.
+        image_size: As in `kcolor.evaluate`.
+        domains: As in `kcolor.evaluate`.
+        photos: How many photos to show of every target.
+        progress: As in `kcolor.evaluate`.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: A target, the data or a metric cannot be used, or the folder
+            holds a report.
+    """
+    out = Path(out)
+    page, table = out / "index.html", out / "table.csv"
+    if out.exists() and not out.is_dir():
+        raise UserError(f"'{out}' is no folder: give another --out")
+    for path in (page, table):
+        if path.exists():
+            raise UserError(f"'{path}' exists: give another --out")
+    evaluation = examine(
+        targets, data, split, metrics, image_size, domains, progress, keep=True
+    )
+    measured = evaluation.measured(metrics)
+    runs = {
+        name: target.model.run
+        for name, target in evaluation.targets.items()
+        if target.model and target.model.run
+    }
+    configs = {
+        name: yaml.safe_load(run.config.read_text())
+        for name, run in runs.items()
+    }
+    histories = {
+        name: run.read_history(configs[name]["epochs"])
+        for name, run in runs.items()
+    }
+
+    # === Plots ===
+    looks = {name: charts.look(n) for n, name in enumerate(measured)}
+    paid = _paid(evaluation, histories)
+    figures = {}
+    if histories:
+        figures["curves"] = charts.curves(histories, looks)
+    if evaluation.domains is not None:
+        figures["domains"] = charts.domains(measured, metrics, looks)
+    if paid:
+        figures["costs"] = charts.costs(measured, metrics, paid, looks)
+
+    # === The page ===
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kcolor.evaluation", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    chosen = choose(np.arange(len(evaluation.photos)), photos)
+    names = list(measured)
+    html = environment.get_template("report.html").render(
+        evaluation=evaluation,
+        version=kcolor.__version__,
+        date=datetime.now().astimezone(),
+        command=_command(
+            targets, out, data, split, metrics, image_size, domains, photos
+        ),
+        looks=looks,
+        about={n: _about(t, paid) for n, t in evaluation.targets.items()},
+        metrics=[_explained(name) for name in metrics],
+        rows=_rows(measured, metrics),
+        runs=list(histories),
+        plots=charts.to_html(figures),
+        choices={name: charts.choices(f) for name, f in figures.items()},
+        grid=_shown(evaluation, chosen, names),
+        titles=[GREY, *names, TRUTH],
+        extremes={
+            name: _extremes(evaluation, name)
+            for name in names
+            if name not in REFERENCES
+        },
+        settings=_settings(configs),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with whole(table) as path:
+        path.write_text(_csv(measured))
+    with whole(page) as path:
+        path.write_text(html)
+    return page
+
+
+# === Header and table ===
+
+
+def _command(
+    targets: Sequence[str],
+    out: Path,
+    data: str | None,
+    split: str,
+    metrics: Sequence[str],
+    image_size: int | None,
+    domains: str | None,
+    photos: int,
+) -> str:
+    """Returns the command line that makes the page again."""
+    words = ["kcolor-report", *targets, "--out", str(out)]
+    if data:
+        words += ["--data", data]
+    if split != TEST:
+        words += ["--split", split]
+    if tuple(metrics) != SHOWN:
+        words += ["--metrics", *metrics]
+    if image_size:
+        words += ["--image-size", str(image_size)]
+    if domains:
+        words += ["--domains", domains]
+    if photos != PHOTOS:
+        words += ["--photos", str(photos)]
+    return shlex.join(words)
+
+
+def _about(target: Target, paid: dict[str, dict[str, float]]) -> str:
+    """Returns what a target is, in a few words."""
+    if target.model is None:
+        return ABOUT.get(target.name, "")
+    colorizer = target.model.colorizer
+    millions = paid[MILLION_PARAMETERS][target.name]
+    return (
+        f"{colorizer.architecture.name}, {colorizer.objective.name}, "
+        f"{millions:.3g} M parameters"
+    )
+
+
+def _explained(name: str) -> dict:
+    """Returns a metric with its definition and where it is from."""
+    metric = METRICS[name]
+    text = docstring_parser.parse(metric.summary.__doc__)
+    parts = f"{text.short_description} {text.long_description or ''}"
+    about, _, source = parts.partition("Reference:")
+    return {
+        "name": name,
+        "unit": metric.unit,
+        "better": metric.better,
+        "about": " ".join(about.replace("`", "").split()),
+        "sources": re.findall(r"\[(.+?)\]\((.+?)\)", source),
+    }
+
+
+def _rows(measured: Measured, metrics: Sequence[str]) -> dict[str, list[dict]]:
+    """Returns the cells of each target, the best by the first metric first."""
+    columns = {}
+    for metric in metrics:
+        higher = METRICS[metric].better == "higher"
+        values = np.array([found[metric]["value"] for found in measured.values()])
+        known = values[~np.isnan(values)]
+        best = (max if higher else min)(known, default=None)
+        digits = 3 if max(abs(known), default=0) < 2 else 2
+        columns[metric] = [
+            _cell(found[metric], digits, best) for found in measured.values()
+        ]
+        if metric == metrics[0]:
+            # What is no number comes last.
+            order = np.argsort(-values if higher else values, kind="stable")
+    names = list(measured)
+    return {
+        names[row]: [column[row] for column in columns.values()]
+        for row in order
+    }
+
+
+def _cell(figure: dict, digits: int, best: float | None) -> dict:
+    def interval(part: dict) -> str:
+        return f"[{part['low']:.{digits}f}, {part['high']:.{digits}f}]"
+
+    cell = {
+        "value": figure["value"],
+        "text": f"{figure['value']:.{digits}f}",
+        "interval": interval(figure),
+        "is_best": figure["value"] == best,
+        "difference": "",
+    }
+    if "difference" in figure:
+        part = figure["difference"]
+        cell["difference"] = f"{part['value']:+.{digits}f}"
+        cell["difference_interval"] = interval(part)
+        cell["is_apart"] = part["low"] > 0 or part["high"] < 0
+    return cell
+
+
+def _csv(measured: Measured) -> str:
+    """Returns every figure, one a line; without a domain, of all photos."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    figure = ("value", "low", "high")
+    compared = [f"difference_{name}" for name in figure]
+    writer.writerow(
+        ["target", "metric", "domain", "photos", *figure, *compared]
+    )
+    for target, found in measured.items():
+        for metric, whole_figure in found.items():
+            parts = {"": whole_figure, **whole_figure.get("domains", {})}
+            for domain, part in parts.items():
+                difference = part.get("difference", {})
+                writer.writerow(
+                    [target, metric, domain, part["n"]]
+                    + [part[name] for name in figure]
+                    + [difference.get(name, "") for name in figure]
+                )
+    return text.getvalue()
+
+
+def _paid(
+    evaluation: Evaluation, histories: dict[str, list[dict]]
+) -> dict[str, dict[str, float]]:
+    """Returns what models cost: cost -> target -> how much."""
+    models = {n: t.model for n, t in evaluation.targets.items() if t.model}
+    paid = {
+        MILLION_PARAMETERS: {
+            name: model.colorizer.count_params() / 1e6
+            for name, model in models.items()
+        },
+        SECONDS_AN_EPOCH: {
+            name: float(np.median([float(row["seconds"]) for row in rows]))
+            for name, rows in histories.items()
+        },
+        MILLISECONDS_A_PHOTO: {
+            name: 1000 * evaluation.seconds[name] for name in models
+        },
+    }
+    return {cost: of for cost, of in paid.items() if of}
+
+
+def _settings(configs: dict[str, dict]) -> dict[str, list[str]]:
+    """Returns the settings in which runs differ, and what each run has."""
+    names = dict.fromkeys(name for c in configs.values() for name in c)
+    table = {
+        name: [str(config.get(name, "–")) for config in configs.values()]
+        for name in names
+    }
+    return {name: row for name, row in table.items() if len(set(row)) > 1}
+
+
+# === Photos ===
+
+
+def _shown(
+    evaluation: Evaluation, numbers: Sequence[int], names: Sequence[str]
+) -> list[dict]:
+    """Returns photos in grey, as targets colour them, and in truth.
+
+    Args:
+        evaluation: What was measured.
+        numbers: Of the photos.
+        names: Of the targets.
+    """
+    pixels = evaluation.photos.pixels[numbers]
+    ((lightness, ab),) = batches(pixels, len(pixels))
+    versions = {GREY: np.uint8(as_seen(lightness, 0 * ab))}
+    versions |= {name: evaluation.coloured[name][numbers] for name in names}
+    versions[TRUTH] = pixels
+    return [
+        {
+            "name": evaluation.photos.names[number],
+            "pictures": [
+                {
+                    "title": title,
+                    "address": _address(version[row]),
+                    "error": f"{_errors(evaluation, title)[number]:.1f}"
+                    if title in names
+                    else "",
+                }
+                for title, version in versions.items()
+            ],
+        }
+        for row, number in enumerate(numbers)
+    ]
+
+
+def _extremes(evaluation: Evaluation, name: str) -> dict[str, list[dict]]:
+    """Returns a target's best and worst photos, the very best and worst first.
+
+    Photos without a number are the worst.
+    """
+    order = np.argsort(_errors(evaluation, name), kind="stable")
+    count = min(EXTREMES, max(1, len(order) // 2))
+    return {
+        "best": _shown(evaluation, order[:count], [name]),
+        "worst": _shown(evaluation, order[::-1][:count], [name]),
+    }
+
+
+def _errors(evaluation: Evaluation, name: str) -> np.ndarray:
+    """Returns the `rmse_ab` of each photo, (n,)."""
+    return np.sqrt(evaluation.figures[name]["squared_ab"])
+
+
+def _address(pixels: np.ndarray) -> str:
+    """Returns a photo as an address that holds all of it."""
+    file = io.BytesIO()
+    # Its colours at full resolution: they are what is looked at.
+    Image.fromarray(pixels).save(file, "jpeg", quality=95, subsampling=0)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/jpeg;base64,{data}"
