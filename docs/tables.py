@@ -1,4 +1,4 @@
-"""Writes `choices.md` and `metrics.md` from the code: `python docs/tables.py`."""
+"""Writes `choices.md` and `metrics.md`: `python docs/tables.py`."""
 
 from pathlib import Path
 
