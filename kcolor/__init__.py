@@ -18,6 +18,7 @@ _PUBLIC = {
     "Experiment": "kcolor.training.experiment",
     "UserError": "kcolor.errors",
     "evaluate": "kcolor.evaluation.evaluate",
+    "report": "kcolor.evaluation.report",
     "train": "kcolor.trainer",
 }
 __all__ = list(_PUBLIC)

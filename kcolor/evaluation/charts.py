@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from markupsafe import Markup
 from plotly import graph_objects as go
 
 from kcolor.evaluation.measure import Measured
@@ -22,8 +21,6 @@ DOMAINS_SHOWN = 40
 # Of a plot on a phone, in pixels, where labels are placed.
 WIDTH, HEIGHT = 300, 280
 LETTER, LINE = 6.5, 15
-# On a logarithmic axis, in decades.
-ROUND = [m * 10.0**k for k in range(-4, 7) for m in (1, 2, 5)]
 
 
 def look(number: int) -> dict[str, str]:
@@ -83,36 +80,47 @@ def domains(
         metrics: Those to choose from.
         looks: As `look` gives them, by target.
     """
-    figure, rows = _figure(), 0
+    figure, labels = _figure(), {}
     first = next(iter(measured.values()))
     for metric in metrics:
         found = first[metric]["domains"]
         sign = -1 if METRICS[metric].better == "higher" else 1
-        ranked = sorted(found, key=lambda name: sign * found[name]["value"])
+        values = {name: sign * part["value"] for name, part in found.items()}
+        ranked = sorted(found, key=lambda d: (np.isnan(values[d]), values[d]))
         if len(ranked) > DOMAINS_SHOWN:
             half = DOMAINS_SHOWN // 2
             ranked = ranked[:half] + ranked[-half:]
-        rows = len(ranked)
-        for name in measured:
+        labels[metric] = [_short(f"{d} ({found[d]['n']})") for d in ranked]
+        # Targets stand below each other, so that no interval hides another.
+        lines = np.linspace(-0.35, 0.35, len(measured) + 2)[1:-1]
+        for name, line in zip(measured, lines, strict=True):
             parts = [measured[name][metric]["domains"][d] for d in ranked]
             figure.add_scatter(
                 x=[part["value"] for part in parts],
-                y=[_short(f"{d} ({found[d]['n']})") for d in ranked],
+                y=np.arange(len(parts)) + line,
                 error_x=_interval(parts),
                 name=name,
                 mode="markers",
                 marker={**_marker(looks[name]), "size": 8},
-                orientation="h",
-                offsetgroup=name,
+                text=ranked,
                 meta={"metric": metric},
+                hovertemplate="%{text}: %{x:.4g}",
             )
-    figure.update_layout(
-        height=60 + rows * (16 + 13 * len(measured)),
-        scattermode="group",
-        scattergap=0.35,
-        hovermode="closest",
+    rows = np.arange(len(labels[metrics[0]]))
+    figure.update_yaxes(
+        range=[len(rows) - 0.5, -0.5],
+        tickvals=rows,
+        ticktext=labels[metrics[0]],
+        ticklabelstandoff=8,
+        automargin=True,
+        showgrid=False,
+        minor={"tickvals": rows[1:] - 0.5, "showgrid": True},
     )
-    figure.update_yaxes(autorange="reversed", automargin=True, tickson="boundaries")
+    figure.update_layout(
+        height=60 + len(rows) * (16 + 11 * len(measured)),
+        # What to change when a reader chooses a metric.
+        meta={m: {"yaxis.ticktext": names} for m, names in labels.items()},
+    )
     return figure
 
 
@@ -135,8 +143,7 @@ def costs(
         names = list(paid[cost])
         found = [measured[name][metric] for name in names]
         x = np.array(list(paid[cost].values()))
-        y = np.array([part["value"] for part in found])
-        places = _places(np.log(x), y, names)
+        places = _places(np.log(x), found, names)
         for name, part, place in zip(names, found, places, strict=True):
             figure.add_scatter(
                 x=[paid[cost][name]],
@@ -151,7 +158,7 @@ def costs(
                 meta={"metric": metric, "against": cost},
                 hovertemplate=f"{metric} %{{y:.4g}}<br>{cost} %{{x:.3g}}",
             )
-    figure.update_xaxes(type="log", tickvals=ROUND)
+    figure.update_xaxes(type="log", tickformat="~r")
     return figure
 
 
@@ -163,7 +170,7 @@ def choices(figure: go.Figure) -> dict[str, list[str]]:
     }
 
 
-def to_html(figures: dict[str, go.Figure]) -> dict[str, Markup]:
+def to_html(figures: dict[str, go.Figure]) -> dict[str, str]:
     """Returns plots as parts of one page; the first brings plotly with it.
 
     Each shows at first the traces of the first of all choices.
@@ -173,13 +180,11 @@ def to_html(figures: dict[str, go.Figure]) -> dict[str, Markup]:
         first = {key: of[0] for key, of in choices(figure).items()}
         for trace in figure.data:
             trace.visible = trace.meta == first
-        parts[name] = Markup(
-            figure.to_html(
-                config={"displayModeBar": False, "responsive": True},
-                include_plotlyjs=not parts,
-                full_html=False,
-                div_id=f"plot-{name}",
-            )
+        parts[name] = figure.to_html(
+            config={"displayModeBar": False, "responsive": True},
+            include_plotlyjs=not parts,
+            full_html=False,
+            div_id=f"plot-{name}",
         )
     return parts
 
@@ -235,33 +240,37 @@ _PLACES = {
 }
 
 
-def _places(x: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> list[str]:
+def _places(
+    x: np.ndarray, parts: list[dict[str, float]], labels: Sequence[str]
+) -> list[str]:
     """Returns where each point's label stands, so that none covers another.
 
     As far as that can be, on a plot of a phone's width: one label after the
-    other takes the place where it hides least.
+    other takes the place where it hides least, of points and intervals too.
     """
-    x, y = WIDTH * _unit(x), HEIGHT * _unit(y)
-    points = [(a - 6, b - 6, a + 6, b + 6) for a, b in zip(x, y, strict=True)]
+    x = WIDTH * _unit(x)
+    ends = [[part[end] for part in parts] for end in ("low", "value", "high")]
+    low, y, high = HEIGHT * _unit(np.array(ends))
+    points = [
+        box
+        for a, b, *bar in zip(x, y, low, high, strict=True)
+        for box in (
+            (a - 6, b - 6, a + 6, b + 6),
+            (a - 1, bar[0], a + 1, bar[1]),
+        )
+    ]
     taken, places = [], []
     for number, label in enumerate(labels):
         width = LETTER * len(_short(label))
-        others = points[:number] + points[number + 1 :] + taken
-        boxes = {}
+        hidden, boxes = {}, {}
         for place, (share, right, up) in _PLACES.items():
-            middle = x[number] + share * width + right
-            boxes[place] = (
-                middle - width / 2,
-                y[number] + up - LINE / 2,
-                middle + width / 2,
-                y[number] + up + LINE / 2,
+            left = x[number] + (share - 0.5) * width + right
+            bottom = y[number] + up - LINE / 2
+            box = boxes[place] = (left, bottom, left + width, bottom + LINE)
+            outside = max(0, -left) + max(0, left + width - WIDTH)
+            hidden[place] = outside * LINE + sum(
+                _overlap(box, other) for other in points + taken
             )
-        hidden = {
-            place: max(0, -box[0]) * LINE
-            + max(0, box[2] - WIDTH) * LINE
-            + sum(_overlap(box, other) for other in others)
-            for place, box in boxes.items()
-        }
         places.append(min(hidden, key=hidden.get))
         taken.append(boxes[places[-1]])
     return places
@@ -269,9 +278,9 @@ def _places(x: np.ndarray, y: np.ndarray, labels: Sequence[str]) -> list[str]:
 
 def _unit(values: np.ndarray) -> np.ndarray:
     """Returns values between 0 and 1: the least, and the largest."""
-    known = np.nan_to_num(values, nan=np.nanmin([*values, np.inf]))
-    spread = np.ptp(known)
-    return (known - known.min()) / spread if spread else 0.5 + 0 * known
+    known = values[~np.isnan(values)]
+    least, spread = min(known, default=0), np.ptp(known) if len(known) else 0
+    return np.nan_to_num((values - least) / (spread or 1), nan=0.5)
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:

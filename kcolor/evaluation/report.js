@@ -28,19 +28,18 @@ for (const form of document.querySelectorAll(".choices")) {
     const chosen = [...new FormData(form)];
     const visible = plot.data.map((trace) =>
       chosen.every(([key, value]) => trace.meta[key] === value));
-    Plotly.restyle(plot, { visible });
+    const layout = plot.layout.meta?.[form.elements.metric.value] ?? {};
+    Plotly.update(plot, { visible }, layout);
   });
 }
 
 // === The photos: one is shown large, beside the grey one and the truth ===
 
 const zoom = document.getElementById("zoom");
-const photos = [...document.querySelectorAll(".photo")];
-let current = 0;
+let current;
 
-function show(number) {
-  current = (number + photos.length) % photos.length;
-  const photo = photos[current];
+function show(photo) {
+  current = photo;
   const row = photo.closest(".row");
   const all = row.querySelectorAll("img");
   const sources = [photo.firstChild, all[0], all[all.length - 1]];
@@ -53,25 +52,25 @@ function show(number) {
   zoom.querySelector("p").textContent = row.dataset.name;
 }
 
-photos.forEach((photo, number) => {
+for (const photo of document.querySelectorAll(".photo")) {
   photo.addEventListener("click", () => {
-    show(number);
+    show(photo);
     zoom.showModal();
   });
-});
+}
 
 zoom.addEventListener("keydown", (event) => {
-  const width = photos[current].closest(".row").querySelectorAll("img").length;
-  const steps = {
-    ArrowLeft: -1, ArrowRight: 1, ArrowUp: -width, ArrowDown: width,
-  };
+  const row = current.closest(".row").querySelectorAll(".photo").length;
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row };
   if (event.key in steps) {
     event.preventDefault();
-    show(current + steps[event.key]);
+    const all = current.closest("details, section").querySelectorAll(".photo");
+    const next = [...all].indexOf(current) + steps[event.key];
+    show(all[(next + all.length) % all.length]);
   }
 });
 
-zoom.addEventListener("close", () => photos[current].focus());
+zoom.addEventListener("close", () => current.focus());
 zoom.addEventListener("click", (event) => {
   if (event.target === zoom) zoom.close();  // beside the photos
 });

@@ -33,6 +33,7 @@ from kcolor.pictures import choose
 PHOTOS = 8  # in the grid
 EXTREMES = 4  # best photos of each target, and as many worst
 GREY, TRUTH = "grey photo", "truth"
+NEITHER = "colorfulness"  # best as the truth's, neither less nor more
 ABOUT = {
     "grey": "no colour",
     "mean": "mean colour at each lightness",
@@ -129,6 +130,7 @@ def report(
             targets, out, data, split, metrics, image_size, domains, photos
         ),
         looks=looks,
+        neither=NEITHER,
         about={n: _about(t, paid) for n, t in evaluation.targets.items()},
         metrics=[_explained(name) for name in metrics],
         rows=_rows(measured, metrics),
@@ -190,7 +192,7 @@ def _about(target: Target, paid: dict[str, dict[str, float]]) -> str:
     millions = paid[MILLION_PARAMETERS][target.name]
     return (
         f"{colorizer.architecture.name}, {colorizer.objective.name}, "
-        f"{millions:.3g} M parameters"
+        f"{millions:.3g}\N{NO-BREAK SPACE}M parameters"
     )
 
 
@@ -214,9 +216,13 @@ def _rows(measured: Measured, metrics: Sequence[str]) -> dict[str, list[dict]]:
     columns = {}
     for metric in metrics:
         higher = METRICS[metric].better == "higher"
-        values = np.array([found[metric]["value"] for found in measured.values()])
+        values = np.array(
+            [found[metric]["value"] for found in measured.values()]
+        )
         known = values[~np.isnan(values)]
         best = (max if higher else min)(known, default=None)
+        if metric == NEITHER:
+            best = None
         digits = 3 if max(abs(known), default=0) < 2 else 2
         columns[metric] = [
             _cell(found[metric], digits, best) for found in measured.values()
@@ -244,7 +250,8 @@ def _cell(figure: dict, digits: int, best: float | None) -> dict:
     }
     if "difference" in figure:
         part = figure["difference"]
-        cell["difference"] = f"{part['value']:+.{digits}f}"
+        number = f"{part['value']:+.{digits}f}"
+        cell["difference"] = number.replace("+nan", "nan")
         cell["difference_interval"] = interval(part)
         cell["is_apart"] = part["low"] > 0 or part["high"] < 0
     return cell

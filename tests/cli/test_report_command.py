@@ -1,0 +1,98 @@
+"""The command `kcolor-report`, as it is called."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = "from kcolor.cli.report import main; main()"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(12):
+        random = np.random.default_rng(number)
+        pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def command(*words) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_page_and_a_table_are_written_and_never_over_others(data, tmp_path):
+    out = tmp_path / "reports" / "first"
+    flags = ["--data", data, "--image-size", 16, "--metrics", "auc", "rmse_ab"]
+    done = command("grey", "mean", *flags, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout == f"look at '{out / 'index.html'}'\n"
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "table.csv"]
+    table = (out / "table.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [
+        ["grey", "auc"],
+        ["grey", "rmse_ab"],
+        ["mean", "auc"],
+        ["mean", "rmse_ab"],
+    ]
+
+    again = command("grey", "--out", out)
+    assert again.returncode == 2
+    (line,) = again.stderr.splitlines()
+    assert f"'{out / 'index.html'}' exists" in line
+
+
+def test_a_run_that_never_finished_is_named(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("arch: cnn\n")
+    done = command(run, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"run '{run}' never finished" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "RUN"),
+        (["grey"], "--out"),
+        (["grey", "--out", "x", "--photos", "0"], "--photos"),
+        (["grey", "--out", "x", "--image-size", "big"], "--image-size"),
+        (["gray", "--out", "x"], "grey"),
+        (["grey", "--out", "x", "--metrics", "fid"], "fid"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, named):
+    done = command(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert named in line
+
+
+def test_help_tells_every_flag_and_does_not_wait_for_tensorflow():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, atexit; atexit.register(lambda: print("
+            "'tensorflow' in sys.modules, file=sys.stderr)); "
+            "sys.argv = ['kcolor-report', '--help']; " + COMMAND,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "False"
+    for flag in ("--data", "--split", "--metrics", "--out", "--photos"):
+        assert flag in done.stdout
