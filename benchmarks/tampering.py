@@ -2,7 +2,7 @@
 
     python benchmarks/tampering.py --data FOLDER [--metrics NAME...]
 
-The test photos with their chroma scaled by 1, 0.75, 0.5, 0.25 and 0 are measured
+The test photos with chroma scaled by 1, 0.75, 0.5, 0.25 and 0 are measured
 as if a tool had coloured them. Scaled by 1 they are the truth, but for what
 rounding to 8 bits takes.
 """

@@ -21,6 +21,8 @@ DOMAINS_SHOWN = 40
 # Of a plot on a phone, in pixels, where labels are placed.
 WIDTH, HEIGHT = 300, 280
 LETTER, LINE = 6.5, 15
+# On a logarithmic axis.
+ROUND = [m * 10.0**k for k in range(-4, 7) for m in (1, 2, 5)]
 
 
 def look(number: int) -> dict[str, str]:
@@ -63,6 +65,13 @@ def curves(
             meta={"metric": metric, "over": over},
             hovertemplate=f"%{{y:.4g}}<br>{over} %{{x:.0f}}",
         )
+    longest = max(len(rows) for rows in histories.values())
+    # There is no epoch 1.5.
+    step = 1 if longest <= 10 else None
+    figure.layout.meta = {
+        "epoch": {"xaxis.dtick": step},
+        "seconds": {"xaxis.dtick": None},
+    }
     return figure
 
 
@@ -110,7 +119,6 @@ def domains(
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.5],
         tickvals=rows,
-        ticktext=labels[metrics[0]],
         ticklabelstandoff=8,
         automargin=True,
         showgrid=False,
@@ -118,7 +126,6 @@ def domains(
     )
     figure.update_layout(
         height=60 + len(rows) * (16 + 11 * len(measured)),
-        # What to change when a reader chooses a metric.
         meta={m: {"yaxis.ticktext": names} for m, names in labels.items()},
     )
     return figure
@@ -158,7 +165,16 @@ def costs(
                 meta={"metric": metric, "against": cost},
                 hovertemplate=f"{metric} %{{y:.4g}}<br>{cost} %{{x:.3g}}",
             )
-    figure.update_xaxes(type="log", tickformat="~r")
+    figure.update_xaxes(type="log", tickvals=ROUND)
+    figure.layout.meta = {
+        # Too few of the round numbers stand between costs that differ little.
+        cost: {
+            "xaxis.tickmode": "auto"
+            if 1 < max(of.values()) / min(of.values()) < 7
+            else "array"
+        }
+        for cost, of in paid.items()
+    }
     return figure
 
 
@@ -173,13 +189,17 @@ def choices(figure: go.Figure) -> dict[str, list[str]]:
 def to_html(figures: dict[str, go.Figure]) -> dict[str, str]:
     """Returns plots as parts of one page; the first brings plotly with it.
 
-    Each shows at first the traces of the first of all choices.
+    Each shows at first the traces of the first of all choices, with what the
+    layout's `meta` says of each of them, as it is again when a reader chooses.
     """
     parts = {}
     for name, figure in figures.items():
         first = {key: of[0] for key, of in choices(figure).items()}
         for trace in figure.data:
             trace.visible = trace.meta == first
+        for choice in first.values():
+            for place, value in figure.layout.meta.get(choice, {}).items():
+                figure.layout[place] = value
         parts[name] = figure.to_html(
             config={"displayModeBar": False, "responsive": True},
             include_plotlyjs=not parts,

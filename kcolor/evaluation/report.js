@@ -28,8 +28,8 @@ for (const form of document.querySelectorAll(".choices")) {
     const chosen = [...new FormData(form)];
     const visible = plot.data.map((trace) =>
       chosen.every(([key, value]) => trace.meta[key] === value));
-    const layout = plot.layout.meta?.[form.elements.metric.value] ?? {};
-    Plotly.update(plot, { visible }, layout);
+    const changes = chosen.map(([, value]) => plot.layout.meta[value]);
+    Plotly.update(plot, { visible }, Object.assign({}, ...changes));
   });
 }
 
@@ -42,7 +42,7 @@ function show(photo) {
   current = photo;
   const row = photo.closest(".row");
   const all = row.querySelectorAll("img");
-  const sources = [photo.firstChild, all[0], all[all.length - 1]];
+  const sources = [photo.firstElementChild, all[0], all[all.length - 1]];
   zoom.querySelectorAll("img").forEach((image, place) => {
     image.src = sources[place].src;
   });

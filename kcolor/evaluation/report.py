@@ -221,7 +221,7 @@ def _rows(measured: Measured, metrics: Sequence[str]) -> dict[str, list[dict]]:
         )
         known = values[~np.isnan(values)]
         best = (max if higher else min)(known, default=None)
-        if metric == NEITHER:
+        if metric == NEITHER or len(measured) == 1:
             best = None
         digits = 3 if max(abs(known), default=0) < 2 else 2
         columns[metric] = [

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import keras
 from tqdm import tqdm
@@ -178,16 +178,23 @@ class Progress(keras.callbacks.Callback):
 
 def progress(
     items: Iterable, total: int, what: str, unit: str = " files"
-) -> Iterable:
-    """Yields the items, and shows on a terminal how far they are."""
-    return tqdm(
-        items,
-        what,
-        total,
-        leave=False,
-        unit=unit,
-        disable=not sys.stderr.isatty(),
-    )
+) -> Iterator:
+    """Yields the items, and shows how far they are.
+
+    A bar on a terminal, elsewhere a line to stderr now and then.
+    """
+    if sys.stderr.isatty():
+        yield from tqdm(items, what, total, leave=False, unit=unit)
+        return
+    began = spoke = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - spoke > LINE_EVERY:
+            spoke = now
+            left = duration((total - done) * (now - began) / done)
+            line = f"{what}: {done} of {total}{unit}, {left} left"
+            print(line, file=sys.stderr, flush=True)
 
 
 def say(line: str) -> None:

@@ -53,6 +53,7 @@ def reported(tmp_path_factory):
         page=page,
         html=page.read_text(),
         table=page.with_name("table.csv"),
+        classes=CLASSES,
         data=data,
         runs=runs,
         targets=targets,

@@ -4,13 +4,10 @@ import json
 import shutil
 
 import pytest
-
-selenium = pytest.importorskip("selenium")
-
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -49,22 +46,21 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def page(browser, reported):
     """The page, freshly opened on a desktop."""
-
-    def resized(size):
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {
-                "width": size[0],
-                "height": size[1],
-                "deviceScaleFactor": 1,
-                "mobile": size == PHONE,
-            },
-        )
-        browser.get(reported.page.as_uri())
-
-    browser.resized = resized
-    resized(DESKTOP)
+    resize(browser, DESKTOP)
+    browser.get(reported.page.as_uri())
     return browser
+
+
+def resize(browser, size: tuple[int, int]) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {
+            "width": size[0],
+            "height": size[1],
+            "deviceScaleFactor": 1,
+            "mobile": size == PHONE,
+        },
+    )
 
 
 def all_of(page, selector: str) -> list:
@@ -163,15 +159,16 @@ def test_plots_show_what_is_chosen(page):
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_the_page_never_scrolls_sideways(page, size):
-    page.resized(size)
+    resize(page, size)
+    page.refresh()
     for details in all_of(page, "details:not([open]) summary"):
         details.click()
     one_of(page, "#differences").click()
     width = "return document.documentElement.scrollWidth"
-    assert page.execute_script(width) == size[0]
+    assert page.execute_script(width) <= size[0]
     one_of(page, ".photo").click()
     zoom = one_of(page, "#zoom")
-    assert 0 <= zoom.rect["x"]
+    assert zoom.rect["x"] >= 0
     assert zoom.rect["x"] + zoom.rect["width"] <= size[0]
 
 

@@ -284,3 +284,21 @@ def test_what_is_remembered_can_be_saved_before_the_first_epoch():
     callbacks.restore_states(chosen, saved)
     assert callbacks.states(chosen) == saved
     assert len(saved) == 2
+
+
+# === Progress of what is no training ===
+
+
+def test_what_takes_long_tells_now_and_then_how_far_it_is(capsys, monkeypatch):
+    now = iter(range(0, 10**6, 50))  # each look at the clock 50 s later
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(now)))
+    assert list(callbacks.progress("abcd", 4, "decoding")) == list("abcd")
+    told = capsys.readouterr()
+    assert told.out == ""
+    first, *_ = told.err.splitlines()
+    assert first == "decoding: 2 of 4 files, 2 min left"
+
+
+def test_what_is_soon_done_tells_nothing(capsys):
+    assert list(callbacks.progress("abcd", 4, "decoding")) == list("abcd")
+    assert capsys.readouterr() == ("", "")
