@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kcolor.cli import measuring
 from kcolor.cli.shell import Parser, load_tensorflow, shell
 from kcolor.errors import UserError
 
@@ -24,36 +25,7 @@ def main(argv: list[str]) -> None:
         help="Run, .keras file, export, folder of photos, grey, mean or "
         "shuffled.",
     )
-    parser.add_argument(
-        "--data",
-        help="Where the photos come from, as for kcolor-train (default: what "
-        "the first run was trained on, or demo).",
-    )
-    parser.add_argument(
-        "--split",
-        default="test",
-        help="test, validation or train (default: test).",
-    )
-    parser.add_argument(
-        "--metrics",
-        nargs="+",
-        metavar="NAME",
-        help="Which metrics, or the word colour for all that need no network "
-        "(default: the usual ones).",
-    )
-    parser.add_argument(
-        "--image-size",
-        type=parser.whole_number,
-        metavar="SIZE",
-        help="Height and width of the photos, in pixels (default: the first "
-        "model's, or 64).",
-    )
-    parser.add_argument(
-        "--domains",
-        metavar="classes|FILE",
-        help="Figures of each class of the photos, or of each domain of a "
-        "table with a line class<TAB>domain each.",
-    )
+    measuring.add_options(parser)
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="Write all figures there."
     )
@@ -64,14 +36,10 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
     from kcolor.evaluation import measure, tables
     from kcolor.evaluation.evaluate import examine
-    from kcolor.evaluation.metrics import COLOUR_METRICS
     from kcolor.files import whole
     from kcolor.training.callbacks import progress, say
 
-    if options["metrics"] is None:
-        options["metrics"] = measure.SHOWN
-    elif options["metrics"] == ["colour"]:
-        options["metrics"] = COLOUR_METRICS
+    options["metrics"] = measuring.chosen(options["metrics"])
     evaluation = examine(**options, progress=progress)
     measured = evaluation.measured(options["metrics"])
     if file is not None:

@@ -99,7 +99,7 @@ def domains(
         if len(ranked) > DOMAINS_SHOWN:
             half = DOMAINS_SHOWN // 2
             ranked = ranked[:half] + ranked[-half:]
-        labels[metric] = [_short(f"{d} ({found[d]['n']})") for d in ranked]
+        labels[metric] = [f"{_short(d)} ({found[d]['n']})" for d in ranked]
         # Targets stand below each other, so that no interval hides another.
         lines = np.linspace(-0.35, 0.35, len(measured) + 2)[1:-1]
         for name, line in zip(measured, lines, strict=True):

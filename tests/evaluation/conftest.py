@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,7 +47,6 @@ def reported(tmp_path_factory):
     targets = [*(str(r.path) for r in runs.values()), "grey", "shuffled"]
     targets.append(str(folder / "broken.keras"))
     page = report(targets, folder / "out", domains="classes", photos=3)
-    keras.backend.clear_session()
     return SimpleNamespace(
         page=page,
         html=page.read_text(),
