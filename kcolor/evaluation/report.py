@@ -26,7 +26,7 @@ from kcolor.evaluation.evaluate import Evaluation, Progress, examine
 from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
-from kcolor.evaluation.targets import REFERENCES, Target
+from kcolor.evaluation.targets import Target
 from kcolor.files import whole
 from kcolor.pictures import choose
 
@@ -142,7 +142,7 @@ def report(
         extremes={
             name: _extremes(evaluation, name)
             for name in names
-            if name not in REFERENCES
+            if evaluation.targets[name].kind != "reference"
         },
         settings=_settings(configs),
     )
@@ -187,7 +187,7 @@ def _command(
 def _about(target: Target, paid: dict[str, dict[str, float]]) -> str:
     """Returns what a target is, in a few words."""
     if target.model is None:
-        return ABOUT.get(target.name, "")
+        return ABOUT.get(target.name, target.kind)
     colorizer = target.model.colorizer
     millions = paid[MILLION_PARAMETERS][target.name]
     return (
@@ -294,7 +294,9 @@ def _paid(
             for name, rows in histories.items()
         },
         MILLISECONDS_A_PHOTO: {
-            name: 1000 * evaluation.seconds[name] for name in models
+            name: 1000 * evaluation.seconds[name]
+            for name, target in evaluation.targets.items()
+            if target.kind in ("model", "export")
         },
     }
     return {cost: of for cost, of in paid.items() if of}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ class Model:
                     f"--image-size {size}"
                 ) from error
 
-        return Target.of(self.name, predict, self)
+        return Target.of(self.name, predict, "model", self)
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,23 @@ class Target:
     Attributes:
         name: What it is called in tables.
         colourings: Gives the ab, (N, H, W, 2), of photos, batch by batch.
+        kind: "model", "export", "reference" or "photos".
         model: The model that it is, where it is one.
     """
 
     name: str
     colourings: Callable[[Photos], Iterator[np.ndarray]]
+    kind: Literal["model", "export", "reference", "photos"]
     model: Model | None = None
 
     @classmethod
-    def of(
-        cls, name: str, predict: Predictor, model: Model | None = None
-    ) -> Target:
+    def of(cls, name: str, predict: Predictor, *what) -> Target:
         """Returns a target that sees lightness alone."""
 
         def colourings(photos: Photos) -> Iterator[np.ndarray]:
             return predicted(predict, photos.pixels)
 
-        return cls(name, colourings, model)
+        return cls(name, colourings, *what)
 
     def draws(self, photos: Photos, count: int) -> Iterator[list[np.ndarray]]:
         """Yields so many colourings of each batch, the same each time.
@@ -148,17 +149,17 @@ def reference(name: str, data: Data) -> Target:
         data: Whose training photos `mean` knows.
     """
     if name == "grey":
-        return Target.of(name, references.grey)
+        return Target.of(name, references.grey, "reference")
     if name == "mean":
         predict = references.mean_given_lightness(data.train.pixels)
-        return Target.of(name, predict)
+        return Target.of(name, predict, "reference")
 
     def shuffled(photos: Photos) -> Iterator[np.ndarray]:
         others = references.another(len(photos))
         for _, ab in batches(photos.pixels, BATCH, rows=others):
             yield ab
 
-    return Target(name, shuffled)
+    return Target(name, shuffled, "reference")
 
 
 def coloured(folder: Path) -> Target:
@@ -202,7 +203,7 @@ def coloured(folder: Path) -> Target:
             )
         return lab[..., 1:]
 
-    return Target(folder.resolve().name, colourings)
+    return Target(folder.resolve().name, colourings, "photos")
 
 
 def open_target(text: str, data: Data, model: Model | None) -> Target:
@@ -226,9 +227,10 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
         folder = exports.saved_model_in(path)
         if folder is None:
             return coloured(path)
-        return Target.of(_export_name(path), exports.saved_model(folder))
+        predict = exports.saved_model(folder)
+        return Target.of(_export_name(path), predict, "export")
     if path.suffix == ".tflite" and path.exists():
-        return Target.of(path.stem, exports.tflite(path))
+        return Target.of(path.stem, exports.tflite(path), "export")
     if path.exists():
         raise UserError(
             f"'{text}' is no run, no .keras or .tflite file and no folder of "
