@@ -94,7 +94,7 @@ def per_photo(
     if weights is not None:
         cell = ops.cast(ops.clip(ops.round(ab_true) + 128, 0, 255), "int32")
         cell = 256 * cell[..., :1] + cell[..., 1:]
-        weight = ops.take(np.ravel(weights), cell, axis=0)
+        weight = ops.take(ops.reshape(weights, -1), cell, axis=0)
     steps = ops.abs(ops.round(ab_pred) - ops.round(ab_true))
     true = as_seen(lightness, ab_true)
     pred = as_seen(lightness, ab_pred)
