@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ DRAWS, BEST_OF = "draws", 8
 Progress = Callable[..., Iterable]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What several targets made of the same photos.
 
@@ -170,7 +170,7 @@ def examine(
         image_size,
         progress=lambda items, total: progress(items, total, "decoding"),
     )
-    photos: Photos = getattr(loaded, split)
+    photos = _centred(getattr(loaded, split), image_size)
     domain_of = _domains(domains, photos) if domains else None
     weights = color_weights(ab_histogram(loaded.train.pixels))
     opened = _named(
@@ -179,16 +179,14 @@ def examine(
 
     # === Targets ===
     figures, kept, seconds = {}, {}, {}
+    count = -(-len(photos) // BATCH)
     for target in opened:
         coloured = _room(photos.pixels) if judges or keep else None
         times: list[float] = []
         own = measure.figures(
             _timed(
                 progress(
-                    target.colourings(photos),
-                    -(-len(photos) // BATCH),
-                    target.name,
-                    " batches",
+                    target.colourings(photos), count, target.name, " batches"
                 ),
                 times,
             ),
@@ -197,7 +195,9 @@ def examine(
             coloured,
         )
         if DRAWS in wanted:
-            draws = target.draws(photos, BEST_OF)
+            draws = progress(
+                target.draws(photos, BEST_OF), count, "draws", " batches"
+            )
             own["best_squared_ab"] = measure.least_error(draws, photos.pixels)
         spoilt = np.isnan(own["squared_ab"])
         for judge in judges.values():
@@ -220,6 +220,13 @@ def examine(
         seconds,
         domain_of,
     )
+
+
+def _centred(photos: Photos, image_size: int) -> Photos:
+    """Returns photos without the margin that training crops from."""
+    margin = (photos.pixels.shape[1] - image_size) // 2
+    inner = slice(margin, margin + image_size)
+    return dataclasses.replace(photos, pixels=photos.pixels[:, inner, inner])
 
 
 def _timed(batches: Iterable, times: list[float]) -> Iterator:

@@ -64,11 +64,13 @@ def figures(
     for (lightness, ab), colouring in zip(
         batches(pixels, BATCH), colourings, strict=True
     ):
+        # What is infinite would be a large error for some metrics, none for
+        # others.
+        colouring = np.where(np.isfinite(colouring), colouring, np.nan)
         parts.append(_per_photo(lightness, ab, colouring, weights))
         if coloured is not None:
-            colouring = np.nan_to_num(colouring, posinf=0.0, neginf=0.0)
             stop = start + len(colouring)
-            coloured[start:stop] = as_seen(lightness, colouring)
+            coloured[start:stop] = as_seen(lightness, np.nan_to_num(colouring))
             start = stop
     return {
         name: np.concatenate([part[name] for part in parts])

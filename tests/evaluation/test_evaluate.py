@@ -182,6 +182,14 @@ def test_a_run_is_measured_as_it_measured_itself(data, tmp_path):
         )
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_split_is_measured_at_the_size_of_the_model(data, model, split):
+    evaluation = examine([str(model)], str(data), split)
+    assert evaluation.photos.pixels.shape[1:] == (SIZE, SIZE, 3)
+    figure = evaluation.measured(["rmse_ab"])["net"]["rmse_ab"]
+    assert figure["n"] == len(evaluation.photos)
+
+
 # === Differences and domains ===
 
 
@@ -242,9 +250,12 @@ def test_the_report_ranks_domains_by_the_first_target(data):
     assert "difference from grey" in text
 
 
-def test_a_photo_that_is_no_number_is_told_as_such(data, model, monkeypatch):
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_photo_that_is_no_number_is_told_as_such(
+    data, model, monkeypatch, number
+):
     def spoilt(self, lightness, training=False):
-        return np.nan + keras.ops.zeros((*lightness.shape[:-1], 2))
+        return number + keras.ops.zeros((*lightness.shape[:-1], 2))
 
     monkeypatch.setattr(Colorizer, "call", spoilt)
     found = evaluate([str(model)], str(data), metrics=["rmse_ab", "auc"])
