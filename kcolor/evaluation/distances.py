@@ -34,11 +34,12 @@ def frechet(
         Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule",
         equation 6.
     """
-    if not (np.isfinite(true).all() and np.isfinite(other).all()):
-        return np.nan
     if counts is None:
         counts = np.ones(len(true), int)
+    true, other, counts = (x[counts > 0] for x in (true, other, counts))
     if counts.sum() < 2:
+        return np.nan
+    if not (np.isfinite(true).all() and np.isfinite(other).all()):
         return np.nan
     (mean, root), (other_mean, other_root) = (
         _moments(features, counts) for features in (true, other)
@@ -84,11 +85,11 @@ def kernel(
     pairs = counts.sum() ** 2 - np.square(counts).sum()
     if not pairs:
         return np.nan
-    (used,) = np.nonzero(counts)
-    true, other = np.float64(true[used]), np.float64(other[used])
-    counts = np.float64(counts[used])
+    true, other, counts = (
+        np.float64(x[counts > 0]) for x in (true, other, counts)
+    )
     total = 0.0
-    for start in range(0, len(used), _ROWS):
+    for start in range(0, len(true), _ROWS):
         rows = slice(start, start + _ROWS)
         found = _cubic(true[rows], true) + _cubic(other[rows], other)
         found -= _cubic(true[rows], other) + _cubic(other[rows], true)
@@ -102,10 +103,9 @@ def _moments(
     features: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean, and R whose R^T R is the covariance."""
-    (used,) = np.nonzero(counts)
-    features, weights = np.float64(features[used]), counts[used]
-    mean = np.average(features, axis=0, weights=weights)
-    weights = weights[:, None] / (weights.sum() - 1)
+    features = np.float64(features)
+    mean = np.average(features, axis=0, weights=counts)
+    weights = counts[:, None] / (counts.sum() - 1)
     root = np.sqrt(weights) * (features - mean)
     if len(root) > root.shape[1]:  # as short as it can be
         root = np.linalg.qr(root, mode="r")

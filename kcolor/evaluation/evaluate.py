@@ -17,7 +17,7 @@ from kcolor.errors import UserError, first_line, unknown
 from kcolor.evaluation import measure
 from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.intervals import differences, summarise
-from kcolor.evaluation.judges import JUDGES, TRUTH
+from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH
 from kcolor.evaluation.measure import BATCH, SHOWN
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target, open_model, open_target
@@ -165,6 +165,12 @@ def examine(
     image_size = image_size or next(
         (model.colorizer.image_size for model in known), SIZE
     )
+    for name in judges:
+        if image_size < LEAST_SIZE.get(name, 1):
+            raise UserError(
+                f"{name} needs photos of {LEAST_SIZE[name]} pixels at least: "
+                "give another --image-size, or leave it out"
+            )
     loaded = load(
         data,
         image_size,

