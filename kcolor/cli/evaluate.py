@@ -5,6 +5,7 @@ from pathlib import Path
 from kcolor.cli import measuring
 from kcolor.cli.shell import Parser, load_tensorflow, shell
 from kcolor.errors import UserError
+from kcolor.files import check_writable, whole
 
 DESCRIPTION = """Measures anything that colours photos, on the same photos:
 runs, .keras files, exports (SavedModel folders and .tflite files), folders of
@@ -31,18 +32,20 @@ def main(argv: list[str]) -> None:
     )
     options = vars(parser.parse_args(argv))
     file = options.pop("json")
-    if file is not None and file.exists():
-        raise UserError(f"'{file}' exists: give another --json")
+    if file is not None:
+        if file.exists():
+            raise UserError(f"'{file}' exists: give another --json")
+        check_writable(file)
     load_tensorflow()
     from kcolor.evaluation import measure, tables
     from kcolor.evaluation.evaluate import examine
-    from kcolor.files import whole
     from kcolor.training.callbacks import progress, say
 
     options["metrics"] = measuring.chosen(options["metrics"])
     evaluation = examine(**options, progress=progress)
     measured = evaluation.measured(options["metrics"])
     if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as path:
             path.write_text(measure.to_json(measured))
     say("\n\n".join([tables.report(measured), *evaluation.notes()]))

@@ -27,7 +27,7 @@ from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target
-from kcolor.files import whole
+from kcolor.files import check_writable, whole
 from kcolor.pictures import choose
 
 PHOTOS = 8  # in the grid
@@ -83,6 +83,7 @@ def report(
     for path in (page, table):
         if path.exists():
             raise UserError(f"'{path}' exists: give another --out")
+        check_writable(path)
     evaluation = examine(
         targets, data, split, metrics, image_size, domains, progress, keep=True
     )

@@ -48,6 +48,15 @@ def test_figures_are_printed_and_written(data, tmp_path):
     assert json.loads(file.read_text()) == figures
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_measuring(tmp_path):
+    (tmp_path / "file").touch()
+    done = command("grey", "--json", tmp_path / "file" / "figures.json")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert str(tmp_path / "file") in line
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
