@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kcolor.color import lab_to_rgb, rgb_to_lab
+from kcolor.data.pipeline import batches
 from kcolor.data.prepare import load
 from kcolor.evaluation.evaluate import evaluate
+from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.tables import table
 from kcolor.training.callbacks import progress
@@ -27,13 +28,12 @@ SCALES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 def write(photos, scale: float, folder: Path) -> None:
     """Writes photos with scaled chroma, each by its own name."""
-    for name, pixels in zip(photos.names, photos.pixels, strict=True):
-        lab = np.array(rgb_to_lab(pixels / np.float32(255)))
-        lab[..., 1:] *= scale
-        rgb = np.rint(255 * np.asarray(lab_to_rgb(lab))).astype(np.uint8)
-        path = folder / Path(name).with_suffix(".png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rgb).save(path)
+    names = iter(photos.names)
+    for lightness, ab in batches(photos.pixels, 64):
+        for rgb in np.uint8(as_seen(lightness, scale * ab)):
+            path = folder / Path(next(names)).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rgb).save(path)
 
 
 def main() -> None:
