@@ -184,24 +184,28 @@ def coloured(folder: Path) -> Target:
     def colourings(photos: Photos) -> Iterator[np.ndarray]:
         names = iter(photos.names)
         for lightness, _ in batches(photos.pixels, BATCH):
-            yield np.stack([one(next(names), true) for true in lightness])
+            paths = [path_of(next(names)) for _ in lightness]
+            size = lightness.shape[1]
+            rgb = np.stack([_square(path, size) for path in paths])
+            lab = np.asarray(rgb_to_lab(rgb / np.float32(255)))
+            away = np.abs(lab[..., :1] - lightness).mean(axis=(1, 2, 3))
+            for path, far in zip(paths, away, strict=True):
+                if far > OTHER_PHOTO:
+                    raise UserError(
+                        f"'{path}' does not show the photo that it is named "
+                        f"after: its lightness is {far:.0f} of 100 away on "
+                        "average: check names and sizes"
+                    )
+            yield lab[..., 1:]
 
-    def one(name: str, lightness: tf.Tensor) -> np.ndarray:
+    def path_of(name: str) -> Path:
         name = str(Path(name).with_suffix(""))
         if name not in found:
             raise UserError(
                 f"'{folder}' has no photo named '{name}': name each after the "
                 "photo it was made from"
             )
-        lab = _lab(found[name], lightness.shape[0])
-        off = np.abs(lab[..., :1] - lightness).mean()
-        if off > OTHER_PHOTO:
-            raise UserError(
-                f"'{found[name]}' does not show the photo that it is named "
-                f"after: its lightness is {off:.0f} of 100 away on average: "
-                "check names and sizes"
-            )
-        return lab[..., 1:]
+        return found[name]
 
     return Target(folder.resolve().name, colourings, "photos")
 
@@ -246,11 +250,10 @@ def _export_name(path: Path) -> str:
     return path.parent.name if path.name.isdigit() else path.name
 
 
-def _lab(path: Path, size: int) -> np.ndarray:
-    """Returns the Lab of a file's centre square, (size, size, 3)."""
+def _square(path: Path, size: int) -> np.ndarray:
+    """Returns a file's centre square, uint8 (size, size, 3)."""
     try:
         pixels = files.decode(path.read_bytes())
     except (files.BrokenPhoto, OSError) as error:
         raise UserError(f"'{path}' cannot be read: {error}") from error
-    pixels = squared(pixels, size, size)
-    return np.asarray(rgb_to_lab(pixels / np.float32(255)))
+    return squared(pixels, size, size)
