@@ -102,7 +102,9 @@ def test_half_precision_outputs_lose_no_more_than_their_rounding(objective):
 
 
 @pytest.mark.parametrize(
-    ("objective", "best"), [(L2(), np.mean), (L1(), np.median)], ids=repr
+    ("objective", "best"),
+    [(L2(), np.mean), (L1(), np.median)],
+    ids=["l2", "l1"],
 )
 def test_the_best_constant_is_the_mean_for_l2_and_the_median_for_l1(
     objective, best
