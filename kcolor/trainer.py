@@ -454,7 +454,7 @@ def _validate(
     """Returns the losses and the metrics of the validation photos."""
     pixels = data.validation.pixels
     losses = scheme.evaluate(
-        batches(pixels, measure.BATCH, labels=labels),
+        batches(pixels, measure.batch_size(pixels), labels=labels),
         verbose=0,
         return_dict=True,
     )

@@ -44,8 +44,8 @@ def main(argv: list[str]) -> None:
     options["metrics"] = measuring.chosen(options["metrics"])
     evaluation = examine(**options, progress=progress)
     measured = evaluation.measured(options["metrics"])
+    say("\n\n".join([tables.report(measured), *evaluation.notes()]))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as path:
             path.write_text(measure.to_json(measured))
-    say("\n\n".join([tables.report(measured), *evaluation.notes()]))

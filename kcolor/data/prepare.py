@@ -130,7 +130,9 @@ def load(
         }
         if all(split.names for split in gathered.splits.values()):
             domains = "\0".join(d for files, *_ in parts for d in files.domains)
-            return gathered.data([*digests, *tests, domains.encode()])
+            return gathered.data(
+                [*digests, *tests, domains.encode(errors="surrogateescape")]
+            )
         # What took a split's only place may be broken: deal without it.
         if fresh <= useless:
             raise UserError(gathered.too_few(data, len(found)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 from collections.abc import Sequence
 
@@ -58,7 +59,7 @@ def curves(
         figure.add_scatter(
             x=np.cumsum(x) if over == "seconds" else x,
             y=np.float32(y),
-            name=name,
+            name=_plain(name),
             mode="lines+markers" if len(rows) < 50 else "lines",
             line={"color": looks[name]["color"], "dash": looks[name]["dash"]},
             marker={"symbol": looks[name]["symbol"], "size": 5},
@@ -108,10 +109,10 @@ def domains(
                 x=[part["value"] for part in parts],
                 y=np.arange(len(parts)) + line,
                 error_x=_interval(parts),
-                name=name,
+                name=_plain(name),
                 mode="markers",
                 marker={**_marker(looks[name]), "size": 8},
-                text=ranked,
+                text=[_plain(domain) for domain in ranked],
                 meta={"metric": metric},
                 hovertemplate="%{text}: %{x:.4g}",
             )
@@ -156,7 +157,7 @@ def costs(
                 x=[paid[cost][name]],
                 y=[part["value"]],
                 error_y=_interval([part]),
-                name=name,
+                name=_plain(name),
                 text=[_short(name)],
                 textposition=place,
                 mode="markers+text",
@@ -244,7 +245,12 @@ def _interval(parts: list[dict[str, float]]) -> dict:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    return _plain(text if len(text) <= 24 else f"{text[:23]}…")
+
+
+def _plain(text: str) -> str:
+    """Returns text in which plotly sees no markup."""
+    return html.escape(text, quote=False).replace("%{", "%&#123;")
 
 
 # Of a label's middle from its point: in widths of the label, in pixels.

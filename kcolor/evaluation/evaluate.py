@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kcolor.data.pipeline import ab_histogram
 from kcolor.data.prepare import TEST, TRAIN, VALIDATION, Photos, load
-from kcolor.errors import UserError, first_line, unknown
+from kcolor.errors import UserError, unknown
 from kcolor.evaluation import measure
 from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.intervals import differences, summarise
 from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH
-from kcolor.evaluation.measure import BATCH, SHOWN
+from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target, open_model, open_target
 
@@ -45,8 +44,8 @@ class Evaluation:
             for each photo.
         coloured: What a viewer sees of each target's colourings, uint8
             (n, H, W, 3), where that was to be kept.
-        seconds: How long each target takes for a photo, in batches of 32: the
-            median over batches.
+        seconds: How long each model and export takes for a photo, where
+            colourings were to be kept.
         domains: The domain of each photo, where domains were asked for.
     """
 
@@ -82,7 +81,7 @@ class Evaluation:
         """Returns a line for each target that gave what is not a number."""
         lines = []
         for name, own in self.figures.items():
-            (spoilt,) = np.nonzero(np.isnan(own["squared_ab"]))
+            (spoilt,) = np.nonzero(_spoilt(own))
             if len(spoilt):
                 lines.append(
                     f"'{name}' gave what is no number for {len(spoilt)} of "
@@ -149,7 +148,7 @@ def examine(
         image_size: As in `evaluate`.
         domains: As in `evaluate`.
         progress: As in `evaluate`.
-        keep: Whether to keep the coloured photos.
+        keep: Whether to keep the coloured photos, and to take times.
 
     Raises:
         UserError: As `evaluate`.
@@ -185,17 +184,12 @@ def examine(
 
     # === Targets ===
     figures, kept, seconds = {}, {}, {}
-    count = -(-len(photos) // BATCH)
+    count = -(-len(photos) // measure.batch_size(photos.pixels))
     for target in opened:
         coloured = _room(photos.pixels) if judges or keep else None
-        times: list[float] = []
+        answers = target.colourings(photos)
         own = measure.figures(
-            _timed(
-                progress(
-                    target.colourings(photos), count, target.name, " batches"
-                ),
-                times,
-            ),
+            progress(answers, count, target.name, " batches"),
             photos.pixels,
             weights,
             coloured,
@@ -205,17 +199,17 @@ def examine(
                 target.draws(photos, BEST_OF), count, "draws", " batches"
             )
             own["best_squared_ab"] = measure.least_error(draws, photos.pixels)
-        spoilt = np.isnan(own["squared_ab"])
+        spoilt = _spoilt(own)
         for judge in judges.values():
             found = judge(photos.pixels, coloured, progress)
             for name in found.keys() - TRUTH:
                 found[name][spoilt] = np.nan  # it has seen grey there
             own |= found
         figures[target.name] = own
-        # The first batch also waits for compilation.
-        seconds[target.name] = float(np.median(times[1:] or times)) / BATCH
         if keep:
             kept[target.name] = coloured
+            if target.kind in ("model", "export"):
+                seconds[target.name] = _seconds_a_photo(target, photos)
     return Evaluation(
         data,
         split,
@@ -235,17 +229,19 @@ def _centred(photos: Photos, image_size: int) -> Photos:
     return dataclasses.replace(photos, pixels=photos.pixels[:, inner, inner])
 
 
-def _timed(batches: Iterable, times: list[float]) -> Iterator:
-    """Yields batches, and notes how long each took to come."""
-    stream = iter(batches)
-    while True:
-        began = time.perf_counter()
-        try:
-            batch = np.asarray(next(stream))
-        except StopIteration:
-            return
-        times.append(time.perf_counter() - began)
-        yield batch
+def _spoilt(figures: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns which photos have an answer that is no number."""
+    spoilt = np.isnan(figures["squared_ab"])
+    return spoilt | np.isnan(figures.get("best_squared_ab", 0.0))
+
+
+def _seconds_a_photo(target: Target, photos: Photos) -> float:
+    """Returns how long an answer takes, where all is compiled already."""
+    pixels = photos.pixels[: 4 * measure.batch_size(photos.pixels)]
+    began = time.perf_counter()
+    for answer in target.colourings(dataclasses.replace(photos, pixels=pixels)):
+        np.asarray(answer)
+    return (time.perf_counter() - began) / len(pixels)
 
 
 def _room(pixels: np.ndarray) -> np.ndarray:
@@ -262,6 +258,8 @@ def _check(targets: Sequence[str], split: str, metrics: Sequence[str]) -> None:
         raise UserError("nothing to measure: give a run, a model or 'grey'")
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    if not metrics:
+        raise UserError("no metrics: give one at least")
     for metric in metrics:
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
@@ -288,14 +286,24 @@ def _domains(domains: str, photos: Photos) -> np.ndarray:
     if domains == CLASSES:
         return np.array([name or "none" for name in photos.domains])
     try:
-        with Path(domains).open(newline="") as file:
-            rows = [row for row in csv.reader(file, delimiter="\t") if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = Path(domains).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
         raise UserError(
-            f"domains '{domains}' cannot be read ({first_line(error)}): give "
-            "'classes', or a table with a line 'class<TAB>domain' each"
+            f"domains '{domains}' cannot be read ({reason}): give 'classes', "
+            "or a table with a line 'class<TAB>domain' each"
         ) from error
-    table = {row[0]: row[1] for row in rows if len(row) > 1}
+    table: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, domain, *_ = (*line.split("\t"), "")
+        if not (name and domain) or table.get(name, domain) != domain:
+            raise UserError(
+                f"domains '{domains}', line {number}: '{line}' gives a class "
+                "none or another domain: write 'class<TAB>domain', each once"
+            )
+        table[name] = domain
     if not set(table) & set(photos.domains):
         raise UserError(
             f"domains '{domains}' names none of the photos' classes, such as "

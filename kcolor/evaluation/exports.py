@@ -125,7 +125,7 @@ def _refusing(predict: Predictor, path: Path) -> Predictor:
         fault = "it answers another size"
         try:
             answer = predict(lightness)
-            if answer.shape[1:3] == (height, width):
+            if answer.shape[:3] == lightness.shape[:3]:
                 return answer
         except (ValueError, RuntimeError, tf.errors.OpError) as error:
             fault = first_line(error)

@@ -21,6 +21,9 @@ _DRAWS_AT_ONCE = 2**17
 # Draws of metrics of sets, each as slow as the metric: enough for a spread.
 _DRAWS_OF_SETS = 30
 
+# Figures by which photos are sorted.
+ORDER = ("distance_ab", "absolute_ab", "squared_rgb", "squared_ab")
+
 
 def summarise(
     figures: Figures,
@@ -119,7 +122,8 @@ def _bootstrapped(
     ]
     flat = [_of_dimensions(figures, 1) for figures in models]
     # Sorted, so that the intervals do not depend on the order of the photos.
-    order = np.lexsort([x for figures in flat for x in figures.values()])
+    # Not by what judges say, or intervals would depend on who else is asked.
+    order = np.lexsort([figures[name] for figures in flat for name in ORDER])
     flat = [{n: np.float64(x[order]) for n, x in f.items()} for f in flat]
     deep = [_of_dimensions(figures, 2) for figures in models]
     deep = [{n: x[order] for n, x in f.items()} for f in deep]
@@ -151,6 +155,7 @@ def _bootstrapped(
     # === Metrics of sets ===
     for metric in chosen:
         if metric.of_sets:
+            random = np.random.default_rng(seed)
             value = _value(deep, metric, None)
             draws = [
                 _value(

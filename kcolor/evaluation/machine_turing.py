@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kcolor.errors import UserError
+
 FOLDS = 2
 PAIRS = 32  # in a batch: a photo and its recolouring stay together
 STEPS = 400
@@ -28,7 +30,12 @@ def told_apart(
         true: uint8 (n, H, W, 3).
         coloured: uint8 (n, H, W, 3).
         progress: Wraps iterations, to show how far they are.
+
+    Raises:
+        UserError: There is only one photo.
     """
+    if len(true) < FOLDS:
+        raise UserError("machine_turing needs two photos at least: add photos")
     random = np.random.default_rng(0)
     fold_of = random.permutation(len(true)) % FOLDS
     found = np.empty(len(true), np.float32)

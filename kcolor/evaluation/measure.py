@@ -19,7 +19,8 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 # target -> metric -> its value, the ends of its interval, the photos' number
 Measured = dict[str, dict[str, dict[str, float]]]
 
-BATCH = 32
+BATCH, BATCH_PIXELS = 32, 32 * 256**2  # photos at once, and their pixels
+FARTHEST = 1e6  # what is farther from grey, in ab units, is no colour
 # A third faster than step by step.
 _per_photo = tf.function(per_photo, autograph=False, reduce_retracing=True)
 SHOWN = (
@@ -34,6 +35,23 @@ SHOWN = (
 )
 
 
+def batch_size(pixels: np.ndarray) -> int:
+    """Returns how many photos are measured at once, fewer of large ones.
+
+    Args:
+        pixels: uint8 (n, H, W, 3).
+
+    Example:
+
+    >>> batch_size(np.zeros((9, 64, 64, 3), np.uint8))
+    32
+    >>> batch_size(np.zeros((9, 1024, 1024, 3), np.uint8))
+    2
+    """
+    _, height, width, _ = pixels.shape
+    return max(1, min(BATCH, BATCH_PIXELS // (height * width)))
+
+
 def predicted(predict: Predictor, pixels: np.ndarray) -> Iterator[np.ndarray]:
     """Yields what is predicted for photos, (N, H, W, 2), batch by batch.
 
@@ -41,7 +59,7 @@ def predicted(predict: Predictor, pixels: np.ndarray) -> Iterator[np.ndarray]:
         predict: What is asked.
         pixels: uint8 (n, H, W, 3).
     """
-    for lightness, _ in batches(pixels, BATCH):
+    for lightness, _ in batches(pixels, batch_size(pixels)):
         yield predict(lightness)
 
 
@@ -62,11 +80,9 @@ def figures(
     """
     parts, start = [], 0
     for (lightness, ab), colouring in zip(
-        batches(pixels, BATCH), colourings, strict=True
+        batches(pixels, batch_size(pixels)), colourings, strict=True
     ):
-        # What is infinite would be a large error for some metrics, none for
-        # others.
-        colouring = np.where(np.isfinite(colouring), colouring, np.nan)
+        colouring = _finite(colouring)
         parts.append(_per_photo(lightness, ab, colouring, weights))
         if coloured is not None:
             stop = start + len(colouring)
@@ -76,6 +92,15 @@ def figures(
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
     }
+
+
+def _finite(colouring: np.ndarray) -> np.ndarray:
+    """Returns ab with nan for what no colour is near.
+
+    What is infinite, or soon would be, is a large error for some metrics and
+    none for others.
+    """
+    return np.where(np.abs(colouring) < FARTHEST, colouring, np.nan)
 
 
 def least_error(
@@ -88,9 +113,11 @@ def least_error(
         pixels: uint8 (n, H, W, 3), the true photos.
     """
     parts = []
-    for (_, ab), draws in zip(batches(pixels, BATCH), colourings, strict=True):
+    truth = batches(pixels, batch_size(pixels))
+    for (_, ab), draws in zip(truth, colourings, strict=True):
         errors = [
-            np.mean(np.square(draw - ab), axis=(1, 2, 3)) for draw in draws
+            np.mean(np.square(_finite(draw) - ab), axis=(1, 2, 3))
+            for draw in draws
         ]
         parts.append(np.min(errors, axis=0))
     return np.concatenate(parts)
@@ -155,7 +182,7 @@ def to_json(measured: Measured) -> str:
     def plain(part):
         if isinstance(part, dict):
             return {name: plain(value) for name, value in part.items()}
-        is_nan = isinstance(part, float) and math.isnan(part)
-        return None if is_nan else part
+        is_number = not isinstance(part, float) or math.isfinite(part)
+        return part if is_number else None
 
     return json.dumps(plain(measured), indent=2, allow_nan=False) + "\n"

@@ -261,7 +261,8 @@ def kid_efficientnet_lite0(figures: Figures, counts=None) -> float:
     """1,000 times the kernel distance of EfficientNet-Lite0's features.
 
     By the squared mean discrepancy under a cubic kernel, without bias: it can
-    be below 0, and does not depend on the number of photos.
+    be below 0, and does not depend on the number of photos. A photo is never
+    compared with its own colouring.
 
     Reference:
 

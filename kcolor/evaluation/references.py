@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kcolor.data.pipeline import batches
+from kcolor.errors import UserError
 
 MOST_COUNTED = 2_000  # photos, enough for a mean to a tenth of a unit
 
@@ -57,11 +58,16 @@ def mean_given_lightness(
 def another(count: int) -> np.ndarray:
     """Returns for each of so many photos the number of another one.
 
+    Raises:
+        UserError: There is only one.
+
     Example:
 
     >>> sorted(another(5).tolist()), bool((another(5) == np.arange(5)).any())
     ([0, 1, 2, 3, 4], False)
     """
+    if count < 2:
+        raise UserError("shuffled needs two photos at least: add photos")
     order = np.random.default_rng(0).permutation(count)
     other = np.empty(count, int)
     other[order] = np.roll(order, 1)

@@ -101,6 +101,7 @@ def report(
         name: run.read_history(configs[name]["epochs"])
         for name, run in runs.items()
     }
+    histories = {name: rows for name, rows in histories.items() if rows}
 
     # === Plots ===
     looks = {name: charts.look(n) for n, name in enumerate(measured)}
@@ -148,10 +149,11 @@ def report(
         settings=_settings(configs),
     )
     out.mkdir(parents=True, exist_ok=True)
-    with whole(table) as path:
-        path.write_text(_csv(measured))
-    with whole(page) as path:
-        path.write_text(html)
+    # Names may hold what was no text in the file system's encoding.
+    options = {"encoding": "utf-8", "errors": "replace"}
+    with whole(table) as table_file, whole(page) as page_file:
+        table_file.write_text(_csv(measured), **options)
+        page_file.write_text(html, **options)
     return page
 
 
@@ -187,8 +189,10 @@ def _command(
 
 def _about(target: Target, paid: dict[str, dict[str, float]]) -> str:
     """Returns what a target is, in a few words."""
+    if target.kind == "reference":
+        return ABOUT[target.name]
     if target.model is None:
-        return ABOUT.get(target.name, target.kind)
+        return target.kind
     colorizer = target.model.colorizer
     millions = paid[MILLION_PARAMETERS][target.name]
     return (
@@ -295,9 +299,7 @@ def _paid(
             for name, rows in histories.items()
         },
         MILLISECONDS_A_PHOTO: {
-            name: 1000 * evaluation.seconds[name]
-            for name, target in evaluation.targets.items()
-            if target.kind in ("model", "export")
+            name: 1000 * seconds for name, seconds in evaluation.seconds.items()
         },
     }
     return {cost: of for cost, of in paid.items() if of}
@@ -328,9 +330,12 @@ def _shown(
     """
     pixels = evaluation.photos.pixels[numbers]
     ((lightness, ab),) = batches(pixels, len(pixels))
-    versions = {GREY: np.uint8(as_seen(lightness, 0 * ab))}
-    versions |= {name: evaluation.coloured[name][numbers] for name in names}
-    versions[TRUTH] = pixels
+    # Not by name: a target may be called as the others are.
+    versions = [(GREY, np.uint8(as_seen(lightness, 0 * ab)), None)]
+    for name in names:
+        coloured = evaluation.coloured[name][numbers]
+        versions.append((name, coloured, _errors(evaluation, name)))
+    versions.append((TRUTH, pixels, None))
     return [
         {
             "name": evaluation.photos.names[number],
@@ -338,11 +343,9 @@ def _shown(
                 {
                     "title": title,
                     "address": _address(version[row]),
-                    "error": f"{_errors(evaluation, title)[number]:.1f}"
-                    if title in names
-                    else "",
+                    "error": "" if errors is None else f"{errors[number]:.1f}",
                 }
-                for title, version in versions.items()
+                for title, version, errors in versions
             ],
         }
         for row, number in enumerate(numbers)

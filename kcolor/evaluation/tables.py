@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
 
@@ -53,10 +55,9 @@ def report(measured: Measured) -> str:
         parts.append(table(others, metrics))
     for metric in metrics if "domains" in one else ():
         domains = some[metric]["domains"]
-        higher = METRICS[metric].better == "higher"
-        ranked = sorted(
-            domains, key=lambda name: domains[name]["value"], reverse=higher
-        )
+        sign = -1 if METRICS[metric].better == "higher" else 1
+        values = {name: sign * part["value"] for name, part in domains.items()}
+        ranked = sorted(domains, key=lambda n: (np.isnan(values[n]), values[n]))
         rows = [
             [
                 f"{name} ({domains[name]['n']})",

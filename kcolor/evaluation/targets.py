@@ -19,7 +19,7 @@ from kcolor.data.pipeline import batches
 from kcolor.data.prepare import Data, Photos, squared
 from kcolor.errors import UserError, first_line, unknown
 from kcolor.evaluation import exports, references
-from kcolor.evaluation.measure import BATCH, Predictor, predicted
+from kcolor.evaluation.measure import Predictor, batch_size, predicted
 from kcolor.training.run import Run
 
 REFERENCES = ("grey", "mean", "shuffled")
@@ -105,7 +105,7 @@ class Target:
             return
         sample = tf.function(self.model.colorizer.sample, reduce_retracing=True)
         seeds = keras.random.SeedGenerator(0)
-        for lightness, _ in batches(photos.pixels, BATCH):
+        for lightness, _ in batches(photos.pixels, batch_size(photos.pixels)):
             yield [sample(lightness, seeds) for _ in range(count)]
 
 
@@ -126,6 +126,7 @@ def open_model(path: Path) -> Model | None:
                 f"'{path}' --resume"
             )
         file = run.model
+        _check_config(run)
     elif path.suffix != ".keras":
         return None
     try:
@@ -139,6 +140,18 @@ def open_model(path: Path) -> Model | None:
         raise UserError(f"model '{file}' is no colorizer of kcolor")
     name = path.stem if run is None else path.resolve().name
     return Model(name, colorizer, run)
+
+
+def _check_config(run: Run) -> None:
+    try:
+        data = yaml.safe_load(run.config.read_text())["data"]
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"run '{run.path}' has a damaged config.yaml ({first_line(error)}):"
+            " measure its model.keras, with --data"
+        ) from error
+    if not isinstance(data, str):
+        raise UserError(f"run '{run.path}' names no data in its config.yaml")
 
 
 def reference(name: str, data: Data) -> Target:
@@ -156,7 +169,9 @@ def reference(name: str, data: Data) -> Target:
 
     def shuffled(photos: Photos) -> Iterator[np.ndarray]:
         others = references.another(len(photos))
-        for _, ab in batches(photos.pixels, BATCH, rows=others):
+        for _, ab in batches(
+            photos.pixels, batch_size(photos.pixels), rows=others
+        ):
             yield ab
 
     return Target(name, shuffled, "reference")
@@ -171,11 +186,12 @@ def coloured(folder: Path) -> Target:
     Raises:
         UserError: The folder holds no photo.
     """
-    found = {
-        str(path.relative_to(folder).with_suffix("")): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in files.SUFFIXES
-    }
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in files.SUFFIXES:
+            name = path.relative_to(folder)
+            found.setdefault(str(name), []).append(path)
+            found.setdefault(str(name.with_suffix("")), []).append(path)
     if not found:
         raise UserError(
             f"'{folder}' is no run, no model and holds no coloured photo"
@@ -183,7 +199,7 @@ def coloured(folder: Path) -> Target:
 
     def colourings(photos: Photos) -> Iterator[np.ndarray]:
         names = iter(photos.names)
-        for lightness, _ in batches(photos.pixels, BATCH):
+        for lightness, _ in batches(photos.pixels, batch_size(photos.pixels)):
             paths = [path_of(next(names)) for _ in lightness]
             size = lightness.shape[1]
             rgb = np.stack([_square(path, size) for path in paths])
@@ -199,13 +215,18 @@ def coloured(folder: Path) -> Target:
             yield lab[..., 1:]
 
     def path_of(name: str) -> Path:
-        name = str(Path(name).with_suffix(""))
-        if name not in found:
+        stem = str(Path(name).with_suffix(""))
+        paths = found.get(name) or found.get(stem, [])
+        if not paths:
             raise UserError(
-                f"'{folder}' has no photo named '{name}': name each after the "
+                f"'{folder}' has no photo named '{stem}': name each after the "
                 "photo it was made from"
             )
-        return found[name]
+        if len(paths) > 1:
+            raise UserError(
+                f"'{folder}' has {len(paths)} photos named '{stem}': keep one"
+            )
+        return paths[0]
 
     return Target(folder.resolve().name, colourings, "photos")
 

@@ -315,6 +315,15 @@ def test_what_cannot_be_sampled_is_as_good_as_its_one_answer(data, model):
         )
 
 
+def test_a_draw_that_is_no_number_is_not_passed_over(data, tmp_path):
+    pixels = np.zeros((2, SIZE, SIZE, 3), np.uint8)
+    draws = [np.zeros((2, SIZE, SIZE, 2)) for _ in range(2)]
+    draws[1][1, 3, 4] = np.inf
+    least = measure.least_error([draws], pixels)
+    assert least[0] < 1
+    assert np.isnan(least[1])
+
+
 # === Exports ===
 
 
@@ -367,6 +376,44 @@ def test_an_export_of_something_else_is_refused(data, tmp_path):
     assert "cannot be loaded" in text
 
 
+# === Domains ===
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("cats\n", "line 1"),
+        ("cats\tpets\ndogs\t\n", "line 2"),
+        ("cats\tpets\ncats\twild\n", "line 2"),
+    ],
+)
+def test_a_line_that_gives_a_class_no_domain_is_named(
+    data, tmp_path, text, named
+):
+    file = tmp_path / "domains.tsv"
+    file.write_text(text)
+    told = refusal(["grey"], str(data), image_size=SIZE, domains=str(file))
+    assert named in told
+
+
+def test_a_table_from_another_system_is_read_as_it_is_meant(data, tmp_path):
+    file = tmp_path / "domains.tsv"
+    file.write_bytes('cats\t"pets"\r\n\r\ndogs\tpack\r\n'.encode("utf-8-sig"))
+    found = evaluate(["grey"], str(data), image_size=SIZE, domains=str(file))
+    assert set(found["grey"]["auc"]["domains"]) == {'"pets"', "pack"}
+
+
+def test_domains_without_a_number_are_ranked_last():
+    def figure(value):
+        return {"value": value, "low": value, "high": value, "n": 1}
+
+    values = {"a": np.nan, "b": 90.0, "c": np.nan, "d": 80.0, "e": 95.0}
+    domains = {name: figure(value) for name, value in values.items()}
+    text = tables.report({"net": {"auc": {**figure(1.0), "domains": domains}}})
+    places = [text.index(f"{name} (1)") for name in "ebdac"]
+    assert places == sorted(places)
+
+
 # === Bad input ===
 
 
@@ -374,6 +421,7 @@ def test_an_export_of_something_else_is_refused(data, tmp_path):
     ("targets", "options", "named"),
     [
         ([], {}, ["nothing"]),
+        (["grey"], {"metrics": []}, ["no metrics"]),
         (["gray"], {}, ["'gray'", "did you mean 'grey'"]),
         (["grey"], {"split": "tests"}, ["split 'tests'", "test"]),
         (["grey"], {"metrics": ["rmse"]}, ["metric 'rmse'", "rmse_ab"]),
@@ -420,6 +468,27 @@ def test_photos_that_do_not_match_are_named(data, coloured, tmp_path):
     (path,) = broken.rglob("13.png")
     path.write_bytes(b"no picture")
     assert str(path) in refusal([str(broken)], str(data), image_size=SIZE)
+
+
+def test_of_two_photos_of_a_name_the_one_with_the_suffix_is_meant(
+    data, coloured
+):
+    folder = coloured(lambda ab: ab)
+    (path,) = folder.rglob("13.png")
+    shutil.copy(path, path.with_suffix(".webp"))
+    assert evaluate([str(folder)], str(data), image_size=SIZE)
+    path.rename(path.with_suffix(".jpg"))
+    text = refusal([str(folder)], str(data), image_size=SIZE)
+    assert "2 photos named 'cats/13'" in text
+
+
+def test_a_damaged_config_is_named(data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "metrics.json").write_text("{}")
+    for text in ("", "data: [", "arch: cnn", "data: 3"):
+        (run / "config.yaml").write_text(text)
+        assert "config.yaml" in refusal([str(run)], str(data))
 
 
 def test_what_is_no_model_is_named(data, tmp_path):

@@ -200,6 +200,16 @@ def test_the_order_of_photos_does_not_change_the_summary():
     assert summarise(shuffled) == summarise(figures)
 
 
+def test_intervals_do_not_depend_on_what_else_is_measured():
+    figures = figures_of(*photos(20))
+    told = np.random.default_rng(2).normal(size=20)
+    more = {"lpips_alex": told, **figures}
+    assert (
+        summarise(more, ["lpips_alex", "rmse_ab"])["rmse_ab"]
+        == summarise(figures)["rmse_ab"]
+    )
+
+
 def test_the_split_into_batches_does_not_change_the_summary():
     batch = photos(10)
     parts = [

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kcolor.color import rgb_to_lab
+from kcolor.errors import UserError
 from kcolor.evaluation.measure import values
 from kcolor.evaluation.references import another, grey, mean_given_lightness
 
@@ -48,6 +49,11 @@ def test_no_photo_is_shuffled_onto_itself(count):
     other = another(count)
     assert sorted(other) == list(range(count))
     assert not (other == np.arange(count)).any()
+
+
+def test_a_photo_alone_cannot_be_shuffled():
+    with pytest.raises(UserError, match="two photos"):
+        another(1)
 
 
 @pytest.mark.parametrize("count", [2, 50])

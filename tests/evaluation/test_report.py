@@ -7,13 +7,15 @@ import shlex
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kcolor.errors import UserError
 from kcolor.evaluation import charts
 from kcolor.evaluation.evaluate import evaluate, examine
 from kcolor.evaluation.measure import SHOWN
-from kcolor.evaluation.report import EXTREMES, _extremes, _rows, report
+from kcolor.evaluation.report import EXTREMES, _extremes, _rows, _shown, report
 
+SIZE = 16
 NAMES = ["one", "two", "grey", "shuffled", "broken"]
 
 
@@ -107,6 +109,25 @@ def test_only_settings_that_differ_are_told(reported, page):
     assert "smooth_l1" in settings
     assert "delta" in settings
     assert "epochs" not in settings
+
+
+def test_a_target_may_be_called_as_the_true_photos_are(reported, tmp_path):
+    folder = tmp_path / "truth"
+    for path in (reported.data / "test").rglob("*.png"):
+        copy = folder / path.relative_to(reported.data / "test")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("L").convert("RGB").save(copy)
+    evaluation = examine(
+        ["grey", str(folder)],
+        str(reported.data),
+        image_size=SIZE,
+        keep=True,
+    )
+    (shown,) = _shown(evaluation, [0], ["grey", "truth"])
+    grey, first, second, truth = shown["pictures"]
+    assert [p["title"] for p in shown["pictures"][2:]] == ["truth", "truth"]
+    assert second["address"] != truth["address"]
+    assert first["error"] == second["error"] != truth["error"] == ""
 
 
 def test_references_alone_need_no_plot(reported, tmp_path):
