@@ -3,20 +3,22 @@
     python benchmarks/sections.py REPORT/index.html --out docs/odyssey \
         [--sections figures photos curves domains costs]
 
-Writes docs/odyssey-figures.png and so on. Needs Debian's chromium and
+Writes docs/odyssey-figures.jpg and so on. Needs Debian's chromium and
 chromium-driver.
 """
 
 import argparse
+import io
 import shutil
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 SECTIONS = ("figures", "photos", "curves", "domains", "costs")
-WIDTH = 1100
+WIDTH = 1300
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -42,13 +44,21 @@ def main() -> None:
         browser = webdriver.Chrome(options, service)
         try:
             browser.get(given.page.resolve().as_uri())
+            # Or photos of many targets would scroll in their box.
+            browser.execute_script(
+                "for (const part of document.querySelectorAll('*'))"
+                " part.style.maxWidth = 'none'"
+            )
             height = browser.execute_script(
                 "return document.documentElement.scrollHeight"
             )
             browser.set_window_size(WIDTH, height + 200)
             for name in given.sections:
                 section = browser.find_element(By.ID, name)
-                section.screenshot(f"{given.out}-{name}.png")
+                picture = Image.open(io.BytesIO(section.screenshot_as_png))
+                picture.convert("RGB").save(
+                    f"{given.out}-{name}.jpg", quality=88, subsampling=0
+                )
         finally:
             browser.quit()
 
