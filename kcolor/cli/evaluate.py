@@ -19,14 +19,7 @@ over photos, and how far each target is from the first."""
 def main(argv: list[str]) -> None:
     """Measures what the command line names."""
     parser = Parser(prog="kcolor-evaluate", description=DESCRIPTION)
-    parser.add_argument(
-        "targets",
-        nargs="+",
-        metavar="TARGET",
-        help="Run, .keras file, export, folder of photos, grey, mean or "
-        "shuffled.",
-    )
-    measuring.add_options(parser)
+    measuring.add_arguments(parser)
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="Write all figures there."
     )
@@ -44,7 +37,7 @@ def main(argv: list[str]) -> None:
     options["metrics"] = measuring.chosen(options["metrics"])
     evaluation = examine(**options, progress=progress)
     measured = evaluation.measured(options["metrics"])
-    say("\n\n".join([tables.report(measured), *evaluation.notes()]))
+    say("\n\n".join([tables.everything(measured), *evaluation.notes()]))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as path:

@@ -1,12 +1,19 @@
-"""What the commands that measure take: which photos, which metrics."""
+"""What the commands that measure take: targets, photos, metrics."""
 
 from collections.abc import Sequence
 
 from kcolor.cli.shell import Parser
 
 
-def add_options(parser: Parser) -> None:
-    """Adds the options of `kcolor.evaluate` to a command."""
+def add_arguments(parser: Parser) -> None:
+    """Adds what `kcolor.evaluate` takes to a command."""
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="Run, .keras file, export, folder of photos, grey, mean or "
+        "shuffled.",
+    )
     parser.add_argument(
         "--data",
         help="Where the photos come from, as for kcolor-train (default: what "

@@ -15,12 +15,7 @@ and the figures as a table, DIR/table.csv."""
 def main(argv: list[str]) -> None:
     """Writes a page about what the command line names."""
     parser = Parser(prog="kcolor-report", description=DESCRIPTION)
-    parser.add_argument(
-        "targets",
-        nargs="+",
-        metavar="RUN",
-        help="Run, or any other target of kcolor-evaluate.",
-    )
+    measuring.add_arguments(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -28,7 +23,6 @@ def main(argv: list[str]) -> None:
         metavar="DIR",
         help="Folder to write index.html and table.csv in.",
     )
-    measuring.add_options(parser)
     parser.add_argument(
         "--photos",
         type=parser.whole_number,

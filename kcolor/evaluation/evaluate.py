@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from kcolor.errors import UserError, unknown
 from kcolor.evaluation import measure
 from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.intervals import differences, summarise
-from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH
+from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH, Progress
 from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target, open_model, open_target
@@ -27,8 +27,6 @@ DATA, SIZE = "demo", 64
 CLASSES = "classes"
 # The judge of metrics of several draws, and how many these are.
 DRAWS, BEST_OF = "draws", 8
-
-Progress = Callable[..., Iterable]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ _DRAWS_AT_ONCE = 2**17
 _DRAWS_OF_SETS = 30
 
 # Figures by which photos are sorted.
-ORDER = ("distance_ab", "absolute_ab", "squared_rgb", "squared_ab")
+_ORDER = ("distance_ab", "absolute_ab", "squared_rgb", "squared_ab")
 
 
 def summarise(
@@ -123,7 +123,7 @@ def _bootstrapped(
     flat = [_of_dimensions(figures, 1) for figures in models]
     # Sorted, so that the intervals do not depend on the order of the photos.
     # Not by what judges say, or intervals would depend on who else is asked.
-    order = np.lexsort([figures[name] for figures in flat for name in ORDER])
+    order = np.lexsort([figures[name] for figures in flat for name in _ORDER])
     flat = [{n: np.float64(x[order]) for n, x in f.items()} for f in flat]
     deep = [_of_dimensions(figures, 2) for figures in models]
     deep = [{n: x[order] for n, x in f.items()} for f in deep]
@@ -190,16 +190,21 @@ def _of_dimensions(figures: Figures, count: int) -> Figures:
 def _values(
     models: list[Figures], metrics: list[Metric], rows: np.ndarray
 ) -> np.ndarray:
-    """Returns metrics of one model, or differences, (metrics, ...)."""
+    """Returns metrics of single photos, (metrics, ...)."""
     parts = []
     for figures in models:
         drawn = {name: x[rows] for name, x in figures.items()}
         parts.append(np.stack([metric.summary(drawn) for metric in metrics]))
-    return parts[0] - parts[1] if len(parts) > 1 else parts[0]
+    return _compared(parts)
 
 
 def _value(
     models: list[Figures], metric: Metric, counts: np.ndarray | None
 ) -> float:
-    parts = [metric.summary(figures, counts) for figures in models]
-    return parts[0] - parts[1] if len(parts) > 1 else parts[0]
+    """Returns a metric of sets."""
+    return _compared([metric.summary(figures, counts) for figures in models])
+
+
+def _compared(values: list):
+    """Returns the one model's values, or how far they are above the other's."""
+    return values[0] - values[1] if len(values) > 1 else values[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kcolor.errors import UserError
+from kcolor.evaluation.judges import Progress
 
 FOLDS = 2
 PAIRS = 32  # in a batch: a photo and its recolouring stay together
@@ -18,7 +19,7 @@ STEPS = 400
 def told_apart(
     true: np.ndarray,
     coloured: np.ndarray,
-    progress: Callable[..., Iterable],
+    progress: Progress,
 ) -> np.ndarray:
     """Returns how well photos are told from their recolourings, (n,).
 

@@ -22,8 +22,9 @@ from kcolor.data.pipeline import batches
 from kcolor.data.prepare import TEST
 from kcolor.errors import UserError
 from kcolor.evaluation import charts
-from kcolor.evaluation.evaluate import Evaluation, Progress, examine
+from kcolor.evaluation.evaluate import Evaluation, examine
 from kcolor.evaluation.figures import as_seen
+from kcolor.evaluation.judges import Progress
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target

@@ -39,7 +39,7 @@ def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:
     )
 
 
-def report(measured: Measured) -> str:
+def everything(measured: Measured) -> str:
     """Returns all that `evaluate` gave, as tables for a terminal."""
     (first, some), *_ = measured.items()
     metrics, one = list(some), next(iter(some.values()))

@@ -36,18 +36,13 @@ class Model:
         name: What it is called in tables.
         colorizer: The colorizer.
         run: The run that trained it, where that is known.
+        data: What `--data` it was trained on, where that is known.
     """
 
     name: str
     colorizer: Colorizer
     run: Run | None
-
-    @property
-    def data(self) -> str | None:
-        """What `--data` it was trained on, where that is known."""
-        if self.run is None:
-            return None
-        return yaml.safe_load(self.run.config.read_text())["data"]
+    data: str | None
 
     def target(self) -> Target:
         """Returns the model as something that colours photos."""
@@ -115,7 +110,7 @@ def open_model(path: Path) -> Model | None:
     Raises:
         UserError: The run has no model yet, or the file holds none.
     """
-    file, run = path, None
+    file, run, data = path, None, None
     if path.is_dir():
         run = Run(path)
         if not run.config.exists():
@@ -126,7 +121,7 @@ def open_model(path: Path) -> Model | None:
                 f"'{path}' --resume"
             )
         file = run.model
-        _check_config(run)
+        data = _data_of(run)
     elif path.suffix != ".keras":
         return None
     try:
@@ -139,10 +134,11 @@ def open_model(path: Path) -> Model | None:
     if not isinstance(colorizer, Colorizer):
         raise UserError(f"model '{file}' is no colorizer of kcolor")
     name = path.stem if run is None else path.resolve().name
-    return Model(name, colorizer, run)
+    return Model(name, colorizer, run, data)
 
 
-def _check_config(run: Run) -> None:
+def _data_of(run: Run) -> str:
+    """Returns what `--data` a run was trained on."""
     try:
         data = yaml.safe_load(run.config.read_text())["data"]
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
@@ -152,6 +148,7 @@ def _check_config(run: Run) -> None:
         ) from error
     if not isinstance(data, str):
         raise UserError(f"run '{run.path}' names no data in its config.yaml")
+    return data
 
 
 def reference(name: str, data: Data) -> Target:

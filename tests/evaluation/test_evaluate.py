@@ -243,7 +243,7 @@ def test_the_report_ranks_domains_by_the_first_target(data):
         metrics=["auc"],
         domains="classes",
     )
-    text = tables.report(found)
+    text = tables.everything(found)
     domains = found["grey"]["auc"]["domains"]
     best = max(domains, key=lambda name: domains[name]["value"])
     (worst,) = set(domains) - {best}
@@ -262,7 +262,7 @@ def test_a_photo_that_is_no_number_is_told_as_such(
     found = evaluate([str(model)], str(data), metrics=["rmse_ab", "auc"])
     assert np.isnan(found["net"]["rmse_ab"]["value"])
     assert json.loads(measure.to_json(found))["net"]["rmse_ab"]["value"] is None
-    assert "nan" in tables.report(found)
+    assert "nan" in tables.everything(found)
 
 
 def test_photos_without_a_number_are_counted_and_one_is_named(
@@ -409,7 +409,9 @@ def test_domains_without_a_number_are_ranked_last():
 
     values = {"a": np.nan, "b": 90.0, "c": np.nan, "d": 80.0, "e": 95.0}
     domains = {name: figure(value) for name, value in values.items()}
-    text = tables.report({"net": {"auc": {**figure(1.0), "domains": domains}}})
+    text = tables.everything(
+        {"net": {"auc": {**figure(1.0), "domains": domains}}}
+    )
     places = [text.index(f"{name} (1)") for name in "ebdac"]
     assert places == sorted(places)
 
