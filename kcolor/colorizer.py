@@ -15,7 +15,7 @@ from kcolor.forward import (
     Forward,
     noise_planes,
 )
-from kcolor.layers import dropping
+from kcolor.layers.dropout import dropping
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
 from kcolor.resize import enlarge, shrink

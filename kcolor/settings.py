@@ -24,6 +24,8 @@ Count = restricted_number_type("Count", int, [(">=", 1), ("<=", 4096)])
 Depth = restricted_number_type("Depth", int, [(">=", 1), ("<=", 12)])
 # A factor on numbers of filters: no machine holds four times a paper's network.
 Width = restricted_number_type("Width", float, [(">", 0), ("<=", 4)])
+# Of hyperband: what does not grow is no rung.
+Factor = restricted_number_type("Factor", int, [(">=", 2), ("<=", 100)])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
 
@@ -38,13 +40,13 @@ class Checked:
         types = get_type_hints(type(self))
         for field in settings(type(self)):
             value = getattr(self, field.name)
-            if not _is_of(value, types[field.name]):
+            if not is_of(value, types[field.name]):
                 raise UserError(
                     f"{field.name} of {self.name} cannot be {value!r}"
                 )
 
 
-def _is_of(value, type_: type) -> bool:
+def is_of(value, type_: type) -> bool:
     """Returns whether a value is of a type, and in its range."""
     if get_origin(type_) is Literal:
         return any(
@@ -52,7 +54,7 @@ def _is_of(value, type_: type) -> bool:
             for choice in get_args(type_)
         )
     if get_args(type_):
-        return any(_is_of(value, part) for part in get_args(type_))
+        return any(is_of(value, part) for part in get_args(type_))
     if type_ is bool:
         return isinstance(value, bool)
     if issubclass(type_, int) and not isinstance(value, numbers.Integral):

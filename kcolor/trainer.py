@@ -27,7 +27,7 @@ from kcolor.data.prepare import TRAIN, VALIDATION, Data, load
 from kcolor.errors import Interrupted, UserError, first_line, unknown
 from kcolor.evaluation import measure, references, tables
 from kcolor.evaluation.figures import color_weights
-from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
+from kcolor.evaluation.metrics import METRICS, RANKING_METRICS
 from kcolor.files import whole
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
@@ -38,7 +38,6 @@ from kcolor.training.supervised import Supervised
 SAMPLES = 12  # photos in the picture grids
 DRAWS = 4  # of each, where the objective can be sampled
 TITLES = ("grey", "ours", "truth")
-NEITHER = {"colorfulness", "spread"}  # best high nor low: no monitors
 LOSS_SCALE = 2.0**13  # in float16 at the start, for losses in ab units
 SKIPPED_SHOWN = 20  # broken files named on the screen
 
@@ -48,6 +47,7 @@ def train(
     run: str | Path | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
+    data: Data | None = None,
 ) -> Run:
     """Trains an experiment and measures it on the test photos.
 
@@ -57,6 +57,7 @@ def train(
         resume: Go on with the run in that folder, from where it was stopped.
         checkpoint_minutes: Minutes between checkpoints, beside those at the end
             of each epoch and at a signal.
+        data: The experiment's photos, where `decoded` has read them already.
 
     Returns:
         The run.
@@ -72,12 +73,12 @@ def train(
         _prepared_keras(experiment),
         open_run(path, experiment, resume) as opened,
     ):
-        data = load(
-            experiment.data,
-            experiment.image_size,
-            experiment.validation_share,
-            lambda items, total: calls.progress(items, total, "decoding"),
-        )
+        if data is None:
+            data = decoded(
+                experiment.data,
+                experiment.image_size,
+                experiment.validation_share,
+            )
         _check_data(experiment, data)
         if resume:
             opened.check_fingerprint(data.fingerprint)
@@ -112,6 +113,54 @@ def train(
     return opened
 
 
+def decoded(source: str, image_size: int, validation_share: float) -> Data:
+    """Returns the photos of a source, and shows how far it is.
+
+    Args:
+        source: What `--data` names.
+        image_size: Height and width of the photos, in pixels.
+        validation_share: Share of the training photos kept for validation.
+
+    Raises:
+        UserError: The source cannot be opened, or holds too few usable photos.
+    """
+    return load(
+        source,
+        image_size,
+        validation_share,
+        lambda items, total: calls.progress(items, total, "decoding"),
+    )
+
+
+def pace(experiment: Experiment, data: Data, seconds: float) -> float:
+    """Returns how many optimizer steps a second an experiment makes here.
+
+    Args:
+        experiment: What would be trained.
+        data: Its photos.
+        seconds: How long to try, once all is compiled.
+
+    Raises:
+        UserError: The experiment cannot be trained on the photos.
+    """
+    experiment = resolve(experiment)
+    with _prepared_keras(experiment):
+        _check_data(experiment, data)
+        classes = _classes(experiment, data)
+        labels = _numbers(data.train.domains, classes)
+        histogram = ab_histogram(data.train.pixels)
+        scheme = compiled(experiment, histogram, len(classes), steps=1_000_000)
+        scheme.begin_epoch(experiment.epochs - 1)
+        stream = iter(_batches(experiment, data, labels, 0, 0).repeat())
+        for _ in range(2):  # compiles
+            float(scheme.train_function(stream)["loss"])
+        steps, began = 0, time.monotonic()
+        while time.monotonic() - began < seconds:
+            float(scheme.train_function(stream)["loss"])
+            steps += 1
+        return steps / (time.monotonic() - began)
+
+
 def resolve(experiment: Experiment) -> Experiment:
     """Returns the experiment with every "auto" decided for this machine."""
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -138,7 +187,8 @@ def resolve(experiment: Experiment) -> Experiment:
     ema = experiment.ema
     if ema == "auto":
         ema = experiment.objective.ema
-    known = {*experiment.objective.logged, *COLOUR_METRICS} - NEITHER
+    # The spread of energy is best neither high nor low.
+    known = {*experiment.objective.logged, *RANKING_METRICS} - {"spread"}
     if experiment.architecture.classifies:
         known.add("class_loss")
     if monitor not in known:

@@ -330,3 +330,5 @@ def _psnr(squared_error):
 
 # Those that need no judge: fast, and measured in training too.
 COLOUR_METRICS = tuple(name for name, m in METRICS.items() if not m.judge)
+# Of colorfulness neither much nor little is the better: the truth's is.
+RANKING_METRICS = tuple(n for n in COLOUR_METRICS if n != "colorfulness")

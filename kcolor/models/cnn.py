@@ -9,23 +9,21 @@ from typing import Literal
 from kcolor.errors import UserError
 from kcolor.late import keras
 from kcolor.models import register
-from kcolor.models.architecture import Architecture
-from kcolor.settings import Share
+from kcolor.models.architecture import Architecture, scaled
+from kcolor.settings import Depth, Share, Width
 
-FILTERS = (8, 16, 32, 64, 128, 16)
+FIRST, LAST = 8, 16  # filters; between them each layer has twice as many
 KERNEL = 4
-# What the valid convolutions take from the height and from the width.
-SHRINKAGE = len(FILTERS) * (KERNEL - 1)
 
 
 @register("cnn")
 @dataclass(frozen=True)
 class CNN(Architecture):
-    """Six 4x4 convolutions, each with ReLU and batch normalisation.
+    """4x4 convolutions, each with ReLU and batch normalisation: the poster's.
 
-    With the dense head, the poster's: valid convolutions, then one linear layer
-    from every feature to every output, which fixes the image size and weighs
-    277.6 M parameters at 64x64. With the convolutional head, the same trunk on
+    Six of them, valid, then the dense head, one linear layer from every feature
+    to every output, which fixes the image size and weighs 277.6 M parameters at
+    64x64. With the convolutional head, the same trunk on
     an input padded by reflection, so that the output is as large as the input,
     and a 1x1 convolution: any size, 0.2 M parameters.
 
@@ -35,6 +33,9 @@ class CNN(Architecture):
     Args:
         head: "dense", "conv", or "auto": dense where the objective asks for two
             channels, conv where it asks for more.
+        depth: Convolutions: 6 are the poster's. Each but the last has twice the
+            filters of the one before.
+        width: Factor on the numbers of filters.
         dropout: Share of the features dropped after each batch normalisation,
             from 0 to below 1.
 
@@ -49,11 +50,29 @@ class CNN(Architecture):
     """
 
     head: Literal["auto", "dense", "conv"] = "auto"
+    depth: Depth = 6
+    width: Width = 1.0
     dropout: Share = 0.0
 
     @property
+    def filters(self) -> list[int]:
+        """How many filters each convolution has."""
+        doubling = [FIRST * 2**level for level in range(self.depth - 1)]
+        return [scaled(count, self.width) for count in (*doubling, LAST)]
+
+    @property
+    def shrinkage(self) -> int:
+        """What valid convolutions take from the height and from the width."""
+        return self.depth * (KERNEL - 1)
+
+    @property
+    def edge(self) -> tuple[int, int]:
+        """Pixels before and after the photo that make up for it."""
+        return self.shrinkage // 2, self.shrinkage - self.shrinkage // 2
+
+    @property
     def least(self) -> int:
-        return SHRINKAGE // 2 + 1  # to reflect
+        return max(self.edge) + 1  # to reflect
 
     def check(self, image_size: int, channels: int) -> None:
         dense = self._is_dense(channels)
@@ -62,7 +81,7 @@ class CNN(Architecture):
                 f"the dense head of cnn gives 2 channels, this loss asks for "
                 f"{channels}: use --head conv"
             )
-        smallest = SHRINKAGE + 1 if dense else self.least
+        smallest = self.shrinkage + 1 if dense else self.least
         if image_size < smallest:
             raise UserError(
                 f"cnn cannot take photos of {image_size} pixels: "
@@ -80,9 +99,9 @@ class CNN(Architecture):
         inputs = keras.Input((side, side, planes), name="planes")
         x = inputs
         if not dense:
-            edge = (SHRINKAGE // 2, SHRINKAGE // 2)
-            x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
-        for block, filters in enumerate(FILTERS, start=1):
+            around = [(0, 0), self.edge, self.edge, (0, 0)]
+            x = keras.ops.pad(x, around, mode="reflect")
+        for block, filters in enumerate(self.filters, start=1):
             x = keras.layers.Conv2D(
                 filters, KERNEL, activation="relu", name=f"conv{block}"
             )(x)
@@ -94,7 +113,7 @@ class CNN(Architecture):
             # An output with thousands of inputs moves that much further at each
             # step than one of the 1x1 convolution. Without this the first
             # epochs go into coming back.
-            calm = math.sqrt(FILTERS[-1] / x.shape[-1])
+            calm = math.sqrt(self.filters[-1] / x.shape[-1])
             x = keras.layers.Dense(side * side * channels, name="head")(x)
             x = keras.layers.Rescaling(calm, name="calm")(x)
             x = keras.layers.Reshape((side, side, channels), name="pixels")(x)

@@ -124,7 +124,8 @@ class Experiment:
         """Returns a checked experiment; what is not given has its default.
 
         Raises:
-            UserError: An unknown field, or a value of the wrong type or range.
+            UserError: An unknown field, a value of the wrong type or range, or
+                parts that do not fit each other.
 
         Example:
 
@@ -133,6 +134,17 @@ class Experiment:
         CNN(head='auto', dropout=0.1)
         >>> experiment.objective.temperature
         0.38
+        """
+        experiment = Experiment.parsed(**fields)
+        experiment.check()
+        return experiment
+
+    @staticmethod
+    def parsed(**fields) -> Experiment:
+        """Returns an experiment whose parts may not fit each other.
+
+        Raises:
+            UserError: An unknown field, or a value of the wrong type or range.
         """
         kind = experiment_type(
             *(str(fields.get(p, getattr(Experiment, p))) for p in PARTS)
@@ -240,7 +252,7 @@ def from_command_line(
     for part in PARTS:
         first.add_argument(f"--{part}", nargs="?")
     chosen, _ = first.parse_known_args(argv)
-    configs = {path: _read(Path(path)) for path in chosen.config if path}
+    configs = {path: read(Path(path)) for path in chosen.config if path}
     config = {k: v for part in configs.values() for k, v in part.items()}
     kind = experiment_type(
         *(
@@ -269,7 +281,9 @@ def from_command_line(
     except (ArgumentError, TypeError) as error:
         types = {k: v[0] for k, v in extra.items()}
         raise _readable(error, kind, parser, types) from error
-    return _experiment(kind, parsed), {name: parsed[name] for name in extra}
+    experiment = _experiment(kind, parsed)
+    experiment.check()
+    return experiment, {name: parsed[name] for name in extra}
 
 
 def _remade(fields: dict) -> Experiment:
@@ -286,9 +300,7 @@ def other_experiment(run: Path | str, name: str, there, here) -> UserError:
 
 def _experiment(kind: type[Experiment], parsed: dict) -> Experiment:
     names = [field.name for field in dataclasses.fields(kind)]
-    experiment = kind(**{name: _plain(name, parsed[name]) for name in names})
-    experiment.check()
-    return experiment
+    return kind(**{name: _plain(name, parsed[name]) for name in names})
 
 
 def _plain(name: str, value):
@@ -315,19 +327,28 @@ def _quoted(dumper: _Dumper, word: str) -> yaml.Node:
 _Dumper.add_representer(str, _quoted)
 
 
-def _read(path: Path) -> dict:
+def read(path: Path, what: str = "config") -> dict:
+    """Returns the settings in a YAML file, not yet checked.
+
+    Args:
+        path: The file.
+        what: What it is, for error messages.
+
+    Raises:
+        UserError: It cannot be read, is no YAML or holds no settings.
+    """
     try:
-        config = yaml.safe_load(path.read_text())
+        config = get_loader("yaml")(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
-        raise UserError(f"config '{path}' cannot be read: {reason}") from error
+        raise UserError(f"{what} '{path}' cannot be read: {reason}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
-        raise UserError(f"config '{path}' is no YAML{place}") from error
+        raise UserError(f"{what} '{path}' is no YAML{place}") from error
     if not isinstance(config, dict):
         raise UserError(
-            f"config '{path}' holds no settings: write lines like 'arch: cnn'"
+            f"{what} '{path}' holds no settings: write lines like 'arch: cnn'"
         )
     return config
 
@@ -410,7 +431,7 @@ class _HelpFormatter(DefaultHelpFormatter):
 
 
 def _add(group, name: str, type_, default, text: str, shown=None) -> None:
-    takes = _wanted(type_)
+    takes = wanted(type_)
     if default is not None:
         shown = str(default if shown is None else shown)
         takes += f"; default: {shown.lower() if type_ is bool else shown}"
@@ -452,17 +473,17 @@ def _readable(
         )
         is_wrong = f"'{value[1] or value[2]}' is not allowed: " if value else ""
         flag = f"--{key[1].replace('_', '-')}"
-        return UserError(f"{flag}: {is_wrong}give {_wanted(types[key[1]])}")
+        return UserError(f"{flag}: {is_wrong}give {wanted(types[key[1]])}")
     return UserError(text)
 
 
-def _wanted(type_: type) -> str:
+def wanted(type_: type) -> str:
     """Returns what values of a type are, in a user's words."""
     if get_origin(type_) is Literal:
         *others, last = map(str, get_args(type_))
         return f"{', '.join(others)} or {last}" if others else last
     if get_args(type_):
-        return " or ".join(_wanted(part) for part in get_args(type_))
+        return " or ".join(wanted(part) for part in get_args(type_))
     words = {
         bool: "true or false",
         int: "a whole number",

@@ -1,0 +1,1 @@
+"""The search over experiments: keras-tuner, made to survive."""

@@ -1,0 +1,176 @@
+"""A trial: one experiment of the space, trained in a run folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import io
+import math
+import shutil
+import time
+import traceback
+from pathlib import Path
+
+import filelock
+import keras
+import yaml
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.errors import FailedTrialError, FatalRuntimeError
+from keras_tuner.src.distribute.oracle_client import OracleClient
+
+from kcolor.data.prepare import Data
+from kcolor.errors import Interrupted, UserError, first_line
+from kcolor.searching import hparams, oracles
+from kcolor.searching.space import Space
+from kcolor.trainer import decoded, pace, train
+from kcolor.training import callbacks as calls
+from kcolor.training.experiment import Experiment
+from kcolor.training.run import Run
+
+LEAST_DISK = 2**26  # bytes, below which it is full
+PACE_SHARE = 0.05  # of a trial's seconds, to find out how many steps they are
+CHECKPOINT_MINUTES = 2.0
+IDLE_SECONDS = 1.0
+
+
+class Stopped(BaseException):
+    """A trial was interrupted: no failure, it will go on.
+
+    keras-tuner takes any `Exception` for the trial's failure.
+    """
+
+
+class Trials(BaseTuner):
+    """Does the trials that an oracle chooses, one after another.
+
+    Args:
+        space: What is searched.
+        folder: The search's. Each trial has a run folder in it.
+    """
+
+    def __init__(self, space: Space, folder: Path):
+        self.space = space
+        self.folder = folder
+        self._decoded = functools.lru_cache(maxsize=1)(decoded)
+        self._is_idle = False
+        folder = folder.resolve()
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(
+                oracle=oracles.make(space),
+                directory=str(folder.parent),
+                project_name=folder.name,
+            )
+        self.oracle.verbose = 0  # a table of our own shows more
+
+    def save(self):
+        if not isinstance(self.oracle, OracleClient):  # whose chief saves all
+            super().save()
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        pass
+
+    def pre_create_trial(self):
+        # keras-tuner asks without a pause for as long as there is none.
+        if self._is_idle:
+            time.sleep(IDLE_SECONDS)
+        self._is_idle = True
+
+    def on_trial_begin(self, trial):
+        self._is_idle = False
+
+    def run_trial(self, trial):
+        run = Run(self.folder / f"trial_{trial.trial_id}")
+        settings = self.space.settings(trial.hyperparameters.values)
+        told = ", ".join(f"{k} {v}" for k, v in settings.items())
+        calls.say(f"\ntrial {trial.trial_id}: {told}")
+        try:
+            score = self._score(run, settings, oracles.units(trial))
+        except Interrupted as interrupted:
+            raise Stopped from interrupted
+        except Exception as error:
+            is_known = isinstance(error, UserError)
+            reason = (
+                str(error)
+                if is_known
+                else (f"{type(error).__name__}: {first_line(error)}")
+            )
+            if shutil.disk_usage(run.path.parent).free < LEAST_DISK:
+                raise FatalRuntimeError("the disk is full") from error
+            run.path.mkdir(exist_ok=True)
+            details = "" if is_known else f"\n{traceback.format_exc()}"
+            (run.path / "failure.txt").write_text(f"{reason}\n{details}")
+            calls.say(f"trial {trial.trial_id} failed: {reason}")
+            raise FailedTrialError(reason) from error
+        hparams.write(run, settings, self.space.objective, score)
+        return {self.space.objective: score}
+
+    def _score(self, run: Run, settings: dict, units: int) -> float:
+        """Trains what is not yet trained, and returns the best epoch's."""
+        # Of a worker that was lost and may still be at it.
+        with filelock.FileLock(run.lock):
+            is_begun, is_finished = run.config.exists(), run.is_finished
+        if not is_finished:
+            keras.backend.clear_session()
+            gc.collect()
+            if is_begun:
+                written = yaml.safe_load(run.config.read_text())
+                experiment = Experiment.of(**written)
+            else:
+                experiment = self._experiment(settings, units)
+            train(
+                experiment,
+                run.path,
+                is_begun,
+                CHECKPOINT_MINUTES,
+                data=self._data(experiment),
+            )
+        return best(run, self.space)
+
+    def _data(self, experiment: Experiment) -> Data:
+        return self._decoded(
+            experiment.data, experiment.image_size, experiment.validation_share
+        )
+
+    def _experiment(self, settings: dict, units: int) -> Experiment:
+        """Returns a trial's experiment, with its share of the budget."""
+        share = units / self.space.units
+        experiment = self.space.experiment(settings)
+        for name, amount in self.space.budget.items():
+            if name == "epochs":
+                limits = {"epochs": max(1, round(amount * share)), "steps": 0}
+                break
+            steps = amount * share
+            if name == "seconds":
+                trying = max(2.0, PACE_SHARE * steps)
+                steps *= pace(experiment, self._data(experiment), trying)
+            limits = self._steps(experiment, max(1, round(steps)))
+        if not self.space.budget:
+            if experiment.steps:
+                limits = {"steps": max(1, round(experiment.steps * share))}
+            else:
+                limits = {"epochs": max(1, round(experiment.epochs * share))}
+        return self.space.experiment(settings, **limits)
+
+    def _steps(self, experiment: Experiment, steps: int) -> dict[str, int]:
+        photos = len(self._data(experiment).train)
+        an_epoch = max(1, photos // experiment.batch_size)
+        return {"epochs": math.ceil(steps / an_epoch), "steps": steps}
+
+
+def best(run: Run, space: Space) -> float:
+    """Returns the objective of a run's best epoch.
+
+    Raises:
+        UserError: It is a number in none.
+    """
+    column = f"val_{space.objective}"
+    rows = run.read_history(epochs=10**9)
+    values = [float(row[column]) for row in rows]
+    values = [value for value in values if math.isfinite(value)]
+    if not values:
+        raise UserError(f"{space.objective} is no number in any epoch")
+    return max(values) if space.direction == "max" else min(values)

@@ -1,0 +1,74 @@
+"""A worker: does trials, one after another, for as long as there are any.
+
+Started by a search on its own machine as `python -m kcolor.searching.worker
+DIR`; on others `kcolor-search` becomes one where keras-tuner's environment
+variables say so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from kcolor.errors import UserError
+from kcolor.searching import space as spaces
+
+BEAT_SECONDS = 2.0  # between signs of life
+SPACE = "space.yaml"  # in the folder of a search
+WORKERS = "workers"  # there, too: signs of life, and logs
+
+
+def work(folder: Path) -> None:
+    """Does trials of a search until its chief has no more.
+
+    Raises:
+        UserError: The folder is no search's, or nothing can be written there.
+        Interrupted: SIGINT or SIGTERM while training; the checkpoint is
+            written.
+    """
+    from keras_tuner.errors import FatalError
+
+    from kcolor.searching.trials import Stopped, Trials
+
+    space = folder / SPACE
+    if not space.exists():
+        raise UserError(
+            f"'{folder}' holds no search: start its chief first, with the same "
+            "--out on a disk that all machines share"
+        )
+    name = os.environ["KERASTUNER_TUNER_ID"]
+    threading.Thread(
+        target=_beat, args=(folder / WORKERS / name, os.getppid()), daemon=True
+    ).start()
+    try:
+        Trials(spaces.read_space(space), folder).search()
+    except Stopped as stopped:
+        raise stopped.__cause__ from None
+    except FatalError as error:
+        raise UserError(f"{error}: make room, then start it again") from error
+
+
+def _beat(file: Path, parent: int) -> None:
+    """Shows that this process is alive, for as long as its parent is."""
+    while os.getppid() == parent:
+        file.touch()
+        time.sleep(BEAT_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Works for the search in the folder that the command line names."""
+    from kcolor.cli.shell import load_tensorflow
+
+    load_tensorflow()
+    work(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    from kcolor.cli.shell import shell
+
+    shell(lambda argv: main())()
