@@ -19,6 +19,7 @@ _PUBLIC = {
     "UserError": "kcolor.errors",
     "evaluate": "kcolor.evaluation.evaluate",
     "report": "kcolor.evaluation.report",
+    "search": "kcolor.searching.search",
     "train": "kcolor.trainer",
 }
 __all__ = list(_PUBLIC)

@@ -19,7 +19,12 @@ from kcolor.evaluation.intervals import differences, summarise
 from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH, Progress
 from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.metrics import METRICS
-from kcolor.evaluation.targets import Target, open_model, open_target
+from kcolor.evaluation.targets import (
+    Target,
+    open_model,
+    open_target,
+    with_runs,
+)
 
 SPLITS = (TEST, VALIDATION, TRAIN)
 # For targets that no training has bound to a source and a size.
@@ -101,8 +106,9 @@ def evaluate(
     """Measures whatever colours photos, all on the same photos.
 
     Args:
-        targets: Runs, `.keras` files, SavedModel folders, `.tflite` files,
-            folders of coloured photos, or "grey", "mean" and "shuffled".
+        targets: Runs, folders of runs such as a search's, `.keras` files,
+            SavedModel folders, `.tflite` files, folders of coloured photos, or
+            "grey", "mean" and "shuffled".
         data: As of `kcolor-train`; by default that of the first run.
         split: "test", "validation" or "train".
         metrics: Which to return.
@@ -156,6 +162,7 @@ def examine(
     judges = {name: JUDGES[name]() for name in sorted(wanted - {DRAWS})}
 
     # === Photos ===
+    targets = with_runs(targets)
     models = {text: open_model(Path(text)) for text in targets}
     known = [model for model in models.values() if model]
     data = data or next((m.data for m in known if m.data), DATA)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,6 +102,31 @@ class Target:
         seeds = keras.random.SeedGenerator(0)
         for lightness, _ in batches(photos.pixels, batch_size(photos.pixels)):
             yield [sample(lightness, seeds) for _ in range(count)]
+
+
+def with_runs(targets: Sequence[str]) -> list[str]:
+    """Returns targets, each folder of runs replaced by the finished ones in it.
+
+    Such as that of a search.
+
+    Raises:
+        UserError: None of its runs is finished.
+    """
+    found = []
+    for target in targets:
+        folder = Path(target)
+        configs = sorted(folder.glob("*/config.yaml"))
+        if not configs or Run(folder).config.exists():
+            found.append(target)
+            continue
+        runs = [config.parent for config in configs]
+        finished = [str(run) for run in runs if Run(run).is_finished]
+        if not finished:
+            raise UserError(
+                f"none of the {len(runs)} runs in '{folder}' is finished"
+            )
+        found += finished
+    return found
 
 
 def open_model(path: Path) -> Model | None:

@@ -14,6 +14,8 @@ from keras_tuner.src.engine import conditions  # has no other name
 from kcolor.files import whole
 from kcolor.searching.space import Space
 
+TRIALS = 20  # of a tuner that would go on for ever
+
 # keras-tuner prints a condition's value whenever it sends it to a worker.
 conditions.print = lambda *_: None
 
@@ -182,9 +184,6 @@ def make(space: Space) -> keras_tuner.Oracle:
     return kind(max_trials=trials or TRIALS, **options)
 
 
-TRIALS = 20  # of a tuner that would go on for ever
-
-
 def _declare(ranges, setting, when: list) -> None:
     if not when:
         setting.range.declare(ranges, setting.name)
@@ -200,12 +199,25 @@ def units(trial: Trial) -> int:
 
 
 def planned(oracle: keras_tuner.Oracle) -> list[int]:
-    """Returns the units of budget of every trial there will be, at most.
-
-    Nothing where that is not known.
-    """
+    """Returns the units of budget of every trial there will be, at most."""
     if isinstance(oracle, Hyperband):
         return oracle.planned()[: oracle.max_trials]
-    if oracle.max_trials is None:
-        return []
+    if isinstance(oracle, Grid):
+        count = _combinations(oracle.hyperparameters.space, {})
+        return [1] * min(count, oracle.max_trials or count)
     return [1] * oracle.max_trials
+
+
+def _combinations(ranges: list, values: dict) -> int:
+    """Returns how many combinations there are of ranges, given earlier ones."""
+    if not ranges:
+        return 1
+    first, *rest = ranges
+    if not all(condition.is_active(values) for condition in first.conditions):
+        return _combinations(rest, values)
+    choices = list(first.values)
+    if all(c.name != first.name for hp in rest for c in hp.conditions):
+        return len(choices) * _combinations(rest, values)
+    return sum(
+        _combinations(rest, values | {first.name: value}) for value in choices
+    )

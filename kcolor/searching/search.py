@@ -24,11 +24,10 @@ from kcolor.searching import board, hparams
 from kcolor.searching.importance import importance
 from kcolor.searching.space import Space, read_space
 from kcolor.searching.trials import Trials
-from kcolor.searching.worker import SPACE, WORKERS
+from kcolor.searching.worker import CHIEF, SPACE, WORKERS
 from kcolor.training import callbacks as calls
 from kcolor.training.run import Run
 
-CHIEF = "chief"
 LOOK_SECONDS = 0.5  # between looks at the workers
 LOST_SECONDS = 60.0  # without a sign of life
 END_SECONDS = 120.0  # for workers to write their checkpoints in

@@ -18,8 +18,26 @@ from kcolor.errors import UserError
 from kcolor.searching import space as spaces
 
 BEAT_SECONDS = 2.0  # between signs of life
+CHIEF = "chief"
 SPACE = "space.yaml"  # in the folder of a search
 WORKERS = "workers"  # there, too: signs of life, and logs
+
+
+def is_worker() -> bool:
+    """Whether the environment says that a chief elsewhere gives the trials.
+
+    Raises:
+        UserError: It says only half of it.
+    """
+    names = [f"KERASTUNER_{what}" for what in ("ORACLE_IP", "ORACLE_PORT")]
+    own = "KERASTUNER_TUNER_ID"
+    given = [name for name in (*names, own) if os.environ.get(name)]
+    if not given:
+        return False
+    for name in (*names, own):
+        if name not in given:
+            raise UserError(f"{given[0]} is set but {name} is not: set it, too")
+    return CHIEF not in os.environ[own]  # as keras-tuner tells them apart
 
 
 def work(folder: Path) -> None:
