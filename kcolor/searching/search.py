@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import tensorflow as tf
 from rich.console import Console
 from rich.live import Live
 
@@ -203,6 +204,7 @@ class _Crew:
         self._processes: dict[str, subprocess.Popen] = {}
         self._deaths: dict[str | None, int] = {}
         self._seen: dict[str, tuple[float, float]] = {}
+        self._gpus = _gpus()
         for number in range(1, size + 1):
             self._start(f"{socket.gethostname()}-{number}")
 
@@ -255,16 +257,16 @@ class _Crew:
                 process.kill()
 
     def _start(self, name: str) -> None:
-        log = (self._folder / WORKERS / f"{name}.log").open("a")
-        with log:
+        command = [sys.executable, "-m", "kcolor.searching.worker"]
+        environment = os.environ | {"KERASTUNER_TUNER_ID": name}
+        number = int(name.rpartition("-")[2])
+        if self._size > 1 and len(self._gpus) > 1:
+            gpu = self._gpus[(number - 1) % len(self._gpus)]
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        with (self._folder / WORKERS / f"{name}.log").open("a") as log:
             self._processes[name] = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "kcolor.searching.worker",
-                    str(self._folder),
-                ],
-                env=os.environ | {"KERASTUNER_TUNER_ID": name},
+                [*command, str(self._folder)],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -297,3 +299,10 @@ class _Crew:
         log = self._folder / WORKERS / f"{name}.log"
         lines = log.read_text().splitlines() or [f"worker '{name}' ended"]
         return lines[-1].partition(": ")[2] or lines[-1]
+
+
+def _gpus() -> list[str]:
+    """Returns the GPUs there are, as CUDA names them."""
+    count = len(tf.config.list_physical_devices("GPU"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(n) for n in range(count)]

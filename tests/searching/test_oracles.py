@@ -56,7 +56,9 @@ def make(tmp_path):
 
 def score(values: dict) -> float:
     """Any function of a trial's settings and of its budget."""
-    text = json.dumps({k: v for k, v in values.items() if k != "tuner/trial_id"})
+    text = json.dumps(
+        {k: v for k, v in values.items() if k != "tuner/trial_id"}
+    )
     return random.Random(text).random()
 
 

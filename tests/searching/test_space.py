@@ -208,4 +208,6 @@ def test_a_number_stays_in_its_range_and_is_read_with_ease(low, by, at, log):
 )
 def test_a_range_is_read_as_it_was_written(written):
     range_ = read_range(written)
-    assert read_range(yaml.safe_load(yaml.safe_dump(range_.written()))) == range_
+    assert (
+        read_range(yaml.safe_load(yaml.safe_dump(range_.written()))) == range_
+    )
