@@ -11,8 +11,8 @@ def add_arguments(parser: Parser) -> None:
         "targets",
         nargs="+",
         metavar="TARGET",
-        help="Run, folder of runs, .keras file, export, folder of photos, grey, "
-        "mean or shuffled.",
+        help="Run, folder of runs, .keras file, export, folder of photos, "
+        "grey, mean or shuffled.",
     )
     parser.add_argument(
         "--data",

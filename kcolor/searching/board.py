@@ -84,6 +84,9 @@ def board(
     """Returns the live table: the best trials, those under way, what is left.
 
     Args:
+        found: All trials.
+        space: What is searched.
+        oracle: What chooses the trials.
         height: Lines there are.
     """
     best = best_of(found, space)
