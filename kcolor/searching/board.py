@@ -108,7 +108,7 @@ def board(
         score = row.state if row.score is None else f"{row.score:.3f}"
         shown.add_row(
             row.name.removeprefix("trial_"),
-            row.reason or told(row.settings),
+            Text(row.reason or told(row.settings)),
             f"{row.units}/{space.units}",
             score,
             duration(row.seconds),

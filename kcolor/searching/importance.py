@@ -12,7 +12,7 @@ from kcolor.searching.board import Row
 from kcolor.searching.space import Space
 
 LEAST_TRIALS = 10  # that tell anything
-TREES, REPEATS = 500, 50
+TREES, REPEATS = 200, 20
 BUDGET = "budget"
 
 

@@ -48,6 +48,7 @@ def work(folder: Path) -> None:
         Interrupted: SIGINT or SIGTERM while training; the checkpoint is
             written.
     """
+    import grpc
     from keras_tuner.errors import FatalError
 
     from kcolor.searching.trials import Stopped, Trials
@@ -66,6 +67,11 @@ def work(folder: Path) -> None:
         Trials(spaces.read_space(space), folder).search()
     except Stopped as stopped:
         raise stopped.__cause__ from None
+    except grpc.RpcError as error:
+        raise UserError(
+            f"the chief no longer answers ({error.code().name}): start it, "
+            "then this again"
+        ) from error
     except FatalError as error:
         raise UserError(f"{error}: make room, then start it again") from error
 

@@ -1,0 +1,84 @@
+"""Whether the memory of a search's worker grows from trial to trial.
+
+    python benchmarks/search_memory.py --out DIR [--trials 50]
+
+Small trials of several architectures and losses on the demo photos, in one
+worker; its resident memory at the end of each is drawn in DIR/memory.png.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import psutil
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+SPACE = """
+experiment: {{data: demo, image_size: 32, batch_size: 16}}
+tuner: random
+trials: {trials}
+budget: {{steps: 10}}
+space:
+  arch: [unet, zhang, cnn]
+  loss: [l2, smooth_l1, ce]
+  learning_rate: {{float: [1e-4, 1e-2], log: true}}
+"""
+SEARCH = "from kcolor.cli.search import main; main()"
+
+
+def workers(process: psutil.Process) -> list[psutil.Process]:
+    """Returns the search's processes that train."""
+    return [
+        child
+        for child in process.children()
+        if "kcolor.searching.worker" in child.cmdline()
+    ]
+
+
+def measure(out: Path, trials: int) -> list[float]:
+    """Returns the worker's memory in MiB at the end of each trial."""
+    out.mkdir(parents=True)
+    space = out / "memory.yaml"
+    space.write_text(SPACE.format(trials=trials))
+    command = [sys.executable, "-c", SEARCH]
+    command += ["--space", str(space), "--out", str(out / "search")]
+    process = psutil.Popen(command)
+    memory = []
+    while process.poll() is None:
+        ended = len(list(out.glob("search/trial_*/metrics.json")))
+        if ended > len(memory):
+            (worker,) = workers(process)
+            memory.append(worker.memory_info().rss / 2**20)
+        time.sleep(0.05)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return memory
+
+
+def main() -> None:
+    """Draws the figure and prints what it shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--trials", type=int, default=50)
+    options = parser.parse_args()
+    memory = measure(options.out, options.trials)
+    half = len(memory) // 2
+    numbers = np.arange(half, len(memory))
+    slope = np.polyfit(numbers, memory[half:], 1)[0]
+    print(f"MiB at the end of each trial: {[round(m) for m in memory]}")
+    print(f"second half: {slope:+.2f} MiB a trial")
+    figure, axes = plt.subplots(figsize=(7, 3))
+    axes.plot(range(1, len(memory) + 1), memory, ".-")
+    axes.set(xlabel="trial", ylabel="worker's memory (MiB)", ylim=(0, None))
+    figure.tight_layout()
+    figure.savefig(options.out / "memory.png", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
