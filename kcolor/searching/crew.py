@@ -100,7 +100,7 @@ class Crew:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         with (self._folder / WORKERS / f"{name}.log").open("a") as log:
             self._processes[name] = subprocess.Popen(
-                [*command, str(self._folder)],
+                [*command, str(self._folder), str(os.getpid())],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,12 +1,13 @@
 """A worker: does trials, one after another, for as long as there are any.
 
-Started by a search on its own machine as `python -m kcolor.searching.worker
-DIR`; on others `kcolor-search` becomes one where keras-tuner's environment
-variables say so.
+Started by a search on its own machine as `python -m kcolor.searching.worker DIR
+PID`, its own process; on others `kcolor-search` becomes one where keras-tuner's
+environment variables say so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -40,8 +41,12 @@ def is_worker() -> bool:
     return CHIEF not in os.environ[own]  # as keras-tuner tells them apart
 
 
-def work(folder: Path) -> None:
+def work(folder: Path, parent: int | None = None) -> None:
     """Does trials of a search until its chief has no more.
+
+    Args:
+        folder: The search's.
+        parent: The process without which this one is to end, too.
 
     Raises:
         UserError: The folder is no search's, or nothing can be written there.
@@ -61,7 +66,7 @@ def work(folder: Path) -> None:
         )
     name = os.environ["KERASTUNER_TUNER_ID"]
     threading.Thread(
-        target=_beat, args=(folder / WORKERS / name, os.getppid()), daemon=True
+        target=_beat, args=(folder / WORKERS / name, parent), daemon=True
     ).start()
     try:
         Trials(spaces.read_space(space), folder).search()
@@ -76,10 +81,11 @@ def work(folder: Path) -> None:
         raise UserError(f"{error}: make room, then start it again") from error
 
 
-def _beat(file: Path, parent: int) -> None:
+def _beat(file: Path, parent: int | None) -> None:
     """Shows that this process is alive, for as long as its parent is."""
-    while os.getppid() == parent:
-        file.touch()
+    while parent in (None, os.getppid()):
+        with contextlib.suppress(OSError):
+            file.touch()
         time.sleep(BEAT_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -89,7 +95,7 @@ def main() -> None:
     from kcolor.cli.shell import load_tensorflow
 
     load_tensorflow()
-    work(Path(sys.argv[1]))
+    work(Path(sys.argv[1]), parent=int(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ def processes(out: Path) -> list[int]:
     lines = subprocess.run(
         ["ps", "-eo", "pid,args"], capture_output=True, text=True
     ).stdout
-    pattern = rf"^ *(\d+) .*kcolor\.searching\.worker {re.escape(str(out))}$"
+    pattern = (
+        rf"^ *(\d+) .*kcolor\.searching\.worker {re.escape(str(out))} \d+$"
+    )
     return [int(pid) for pid in re.findall(pattern, lines, re.MULTILINE)]
 
 
