@@ -9,6 +9,7 @@ import yaml
 
 from kcolor import models, objectives, schemes
 from kcolor.cli.train import RUN_FLAGS
+from kcolor.searching.space import read_space
 from kcolor.training.experiment import Experiment, from_command_line
 
 ROOT = Path(__file__).parents[1]
@@ -140,9 +141,12 @@ def test_every_command_of_a_page_is_understood(page, monkeypatch):
         command = line.split("&& ")[-1].split()
         if command and command[0] == "kcolor-train":
             words = [word for word in command[1:] if word != "--resume"]
-            if "FILE" in words:
-                words[words.index("FILE")] = str(CONFIGS[0])
+            written = {"FILE", "searches/first/best.yaml"}  # by the reader
+            words = [str(CONFIGS[0]) if w in written else w for w in words]
             assert isinstance(parse(words), Experiment)
+        if "kcolor-search" in command and "--space" in command:
+            space = Path(command[command.index("--space") + 1])
+            assert read_space(space).searched
 
 
 @EVERY_PAGE

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from PIL import Image
@@ -113,13 +114,12 @@ def settings(out: Path) -> list[tuple]:
 
 def processes(out: Path) -> list[int]:
     """Returns the workers of a search."""
-    lines = subprocess.run(
-        ["ps", "-eo", "pid,args"], capture_output=True, text=True
-    ).stdout
-    pattern = (
-        rf"^ *(\d+) .*kcolor\.searching\.worker {re.escape(str(out))} \d+$"
-    )
-    return [int(pid) for pid in re.findall(pattern, lines, re.MULTILINE)]
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "kcolor.searching.worker" in words and str(out) in words:
+            found.append(process.pid)
+    return found
 
 
 def wait_for(what, seconds: float = 120):
