@@ -26,6 +26,7 @@ Depth = restricted_number_type("Depth", int, [(">=", 1), ("<=", 12)])
 Width = restricted_number_type("Width", float, [(">", 0), ("<=", 4)])
 # Of hyperband: what does not grow is no rung.
 Factor = restricted_number_type("Factor", int, [(">=", 2), ("<=", 100)])
+Rungs = restricted_number_type("Rungs", int, [(">=", 1), ("<=", 8)])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
 

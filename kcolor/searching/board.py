@@ -127,16 +127,14 @@ def summary(
     done = [row for row in found if row.state == DONE]
     failed = sum(row.state == FAILED for row in found)
     plan = planned(oracle)
-    parts = [
-        f"{len(done)} of {len(plan)} trials" if plan else f"{len(done)} trials"
-    ]
+    ended = [row for row in found if row.state in (DONE, FAILED)]
+    parts = [f"{len(ended)} of {len(plan)} trials"]
     if failed:
         parts.append(f"{failed} failed")
     best = best_of(found, space)
     if best is not None:
         parts.append(f"best {space.objective} {best.score:.3f} ({best.name})")
-    ended = [row for row in found if row.state in (DONE, FAILED)]
-    if plan and done:
+    if done:
         pace = sum(r.seconds for r in done) / sum(r.units for r in done)
         left = sum(plan) - sum(row.units for row in ended)
         workers = max(1, len(oracle.ongoing_trials))

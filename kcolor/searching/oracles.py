@@ -12,7 +12,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src.engine import conditions  # has no other name
 
 from kcolor.files import whole
-from kcolor.searching.space import Space
+from kcolor.searching.space import Searched, Space
 
 TRIALS = 20  # of a tuner that would go on for ever
 
@@ -160,7 +160,7 @@ def make(space: Space) -> keras_tuner.Oracle:
     """Returns what chooses the trials of a space."""
     ranges = keras_tuner.HyperParameters()
     for setting in space.searched:
-        _declare(ranges, setting, list(setting.when.items()))
+        _declare(ranges, setting, space)
     options = {
         "objective": keras_tuner.Objective(space.objective, space.direction),
         "hyperparameters": ranges,
@@ -184,13 +184,26 @@ def make(space: Space) -> keras_tuner.Oracle:
     return kind(max_trials=trials or TRIALS, **options)
 
 
-def _declare(ranges, setting, when: list) -> None:
-    if not when:
-        setting.range.declare(ranges, setting.name)
-        return
-    (other, values), *more = when
-    with ranges.conditional_scope(other, list(values)):
-        _declare(ranges, setting, more)
+def _declare(
+    ranges: keras_tuner.HyperParameters, setting: Searched, space
+) -> None:
+    """Adds a setting under all conditions, those of its conditions as well.
+
+    keras-tuner's own scopes can be nested only where each parent was declared
+    within the ones before it.
+    """
+    when, of_name = {}, {one.name: one for one in space.searched}
+    waiting = [setting]
+    while waiting:
+        for name, values in waiting.pop().when.items():
+            when[name] = [v for v in when.get(name, values) if v in values]
+            waiting.append(of_name[name])
+    ranges._conditions = [
+        conditions.Parent(name, of_name[name].range.told(values))
+        for name, values in when.items()
+    ]
+    setting.range.declare(ranges, setting.name)
+    ranges._conditions = []
 
 
 def units(trial: Trial) -> int:

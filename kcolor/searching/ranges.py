@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,19 +36,19 @@ class Choice:
         if set(self.values) == {False, True}:
             space.Boolean(name)
         else:
-            # keras-tuner takes values of one type alone.
-            values = self.values if self._is_ordered else self._words
-            space.Choice(name, list(values), ordered=self._is_ordered)
+            space.Choice(name, self.told(self.values), ordered=self._is_ordered)
+
+    def told(self, values: Iterable) -> list:
+        """Returns values as keras-tuner has them, which are of one type."""
+        if set(self.values) == {False, True} or self._is_ordered:
+            return list(values)
+        return [str(value) for value in values]
 
     def plain(self, value) -> Any:
         """Returns the setting that keras-tuner's value stands for."""
         if self._is_ordered:  # and perhaps in float32, on its way to a worker
             return min(self.values, key=lambda ours: abs(ours - value))
-        return self.values[self._words.index(str(value))]
-
-    @property
-    def _words(self) -> list[str]:
-        return [str(value) for value in self.values]
+        return self.values[self.told(self.values).index(value)]
 
     @property
     def _is_ordered(self) -> bool:

@@ -62,6 +62,11 @@ def search(
         space = read_space(Path(space))
     folder = Path(out)
     check_writable(folder / SPACE)
+    is_search = (folder / SPACE).exists()
+    if folder.is_dir() and any(folder.iterdir()) and not is_search:
+        raise UserError(
+            f"'{folder}' holds something else than a search: give another --out"
+        )
     if all(setting.field != "data" for setting in space.searched):
         open_source(space.start.get("data", Experiment.data))
     with _opened(folder, space), _as_chief():

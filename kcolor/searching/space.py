@@ -16,7 +16,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from kcolor.errors import UserError, unknown
 from kcolor.evaluation.metrics import METRICS, RANKING_METRICS
 from kcolor.searching.ranges import Choice, Numbers, read_range
-from kcolor.settings import Factor, Positive, is_of
+from kcolor.settings import Factor, Positive, Rungs, is_of
 from kcolor.training.experiment import (
     PARTS,
     Experiment,
@@ -94,7 +94,7 @@ class Space:
     trials: Literal["auto"] | PositiveInt = "auto"
     budget: Mapping[str, float] = dataclasses.field(default_factory=dict)
     factor: Factor = 3
-    rungs: PositiveInt = 3
+    rungs: Rungs = 3
     iterations: PositiveInt = 1
     initial_points: NonNegativeInt = 0
     seed: PositiveInt = 1
@@ -217,9 +217,26 @@ def _space(written: dict, folder: Path, changes: dict) -> Space:
         raise unknown("objective", str(options["objective"]), RANKING_METRICS)
     options["budget"] = _budget(written.get("budget", {}))
 
-    Experiment.parsed(**start)
+    Experiment.parsed(**{str(name): value for name, value in start.items()})
     searched = _searched(written.get("space"), start)
-    return Space(start, searched, **options)
+    taken = {"monitor": "the objective"}
+    if options["budget"]:
+        taken |= dict.fromkeys(("epochs", "steps"), "the budget")
+    fields = {}
+    for setting in searched:
+        if setting.field in taken:
+            raise UserError(
+                f"{setting.name}: {taken[setting.field]} decides that: leave "
+                "one of them out"
+            )
+        other = fields.setdefault(setting.field, setting)
+        if other is not setting and not (setting.part and other.part):
+            raise UserError(
+                f"{setting.name}: {other.name} is searched, too: leave one out"
+            )
+    space = Space(start, searched, **options)
+    _check_rungs(space)
+    return space
 
 
 def _start(written, folder: Path) -> dict[str, Any]:
@@ -235,6 +252,16 @@ def _start(written, folder: Path) -> dict[str, Any]:
     if config is None:
         return fields
     return read(folder / str(config)) | fields
+
+
+def _check_rungs(space: Space) -> None:
+    """Refuses a budget that the first rung cannot have a share of."""
+    for name, amount in space.budget.items():
+        if name != "seconds" and amount < space.units:
+            raise UserError(
+                f"budget: {amount} {name} cannot be shared by {space.rungs} "
+                f"rungs: give {space.units} at least, or fewer rungs"
+            )
 
 
 def _budget(written) -> dict[str, float]:
@@ -288,6 +315,8 @@ def _read_setting(name: str, written) -> Searched:
             str(other): tuple(v) if isinstance(v, list) else (v,)
             for other, v in when.items()
         }
+        if not all(when.values()):
+            raise UserError("when: name the values with which it is searched")
     return Searched(name, read_range(written), when)
 
 

@@ -7,7 +7,9 @@ import functools
 import gc
 import io
 import math
+import os
 import shutil
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -28,6 +30,7 @@ from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
 from kcolor.training.run import Run
 
+TRIALS_A_PROCESS = 8
 LEAST_DISK = 2**26  # bytes, below which it is full
 PACE_SHARE = 0.05  # of a trial's seconds, to find out how many steps they are
 CHECKPOINT_MINUTES = 2.0
@@ -54,6 +57,7 @@ class Trials(BaseTuner):
         self.folder = folder
         self._decoded = functools.lru_cache(maxsize=1)(decoded)
         self._is_idle = False
+        self._done = 0
         folder = folder.resolve()
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(
@@ -74,6 +78,12 @@ class Trials(BaseTuner):
         pass
 
     def pre_create_trial(self):
+        is_worker = isinstance(self.oracle, OracleClient)
+        if is_worker and self._done == TRIALS_A_PROCESS:
+            # TensorFlow keeps some of the memory of each training, whatever is
+            # cleared: begin anew, with the same name and the same command.
+            sys.stdout.flush()
+            os.execv(sys.executable, sys.orig_argv)
         # keras-tuner asks without a pause for as long as there is none.
         if self._is_idle:
             time.sleep(IDLE_SECONDS)
@@ -81,6 +91,7 @@ class Trials(BaseTuner):
 
     def on_trial_begin(self, trial):
         self._is_idle = False
+        self._done += 1
 
     def run_trial(self, trial):
         run = Run(self.folder / f"trial_{trial.trial_id}")

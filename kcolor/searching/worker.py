@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from kcolor.errors import UserError
+from kcolor.errors import Interrupted, UserError
 from kcolor.searching import space as spaces
 
 BEAT_SECONDS = 2.0  # between signs of life
@@ -71,7 +71,10 @@ def work(folder: Path, parent: int | None = None) -> None:
     try:
         Trials(spaces.read_space(space), folder).search()
     except Stopped as stopped:
-        raise stopped.__cause__ from None
+        raise Interrupted(
+            stopped.__cause__.number,
+            "the checkpoint is written, the search goes on with it",
+        ) from None
     except grpc.RpcError as error:
         raise UserError(
             f"the chief no longer answers ({error.code().name}): start it, "

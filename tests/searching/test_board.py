@@ -57,7 +57,7 @@ def test_the_best_is_the_least_or_the_greatest(space, oracle):
 
 def test_one_line_tells_how_far_the_search_is(space, oracle):
     line = board.summary(board.rows(space, oracle), space, oracle)
-    assert line.startswith("2 of 6 trials, 1 failed, best ")
+    assert line.startswith("3 of 6 trials, 1 failed, best ")
     assert line.endswith("3 min left")  # of three trials, a minute each
 
 

@@ -81,6 +81,25 @@ def read(tmp_path):
         ("{trials: 0, space: {loss: [l2]}}", "trials: '0' is not allowed"),
         ("{budget: {hours: 3}, space: {loss: [l2]}}", "unknown budget"),
         ("{budget: {steps: -3}, space: {loss: [l2]}}", "'-3' is not allowed"),
+        ("space: {monitor: [rmse_ab, auc]}", "the objective decides"),
+        (
+            "{budget: {steps: 9}, space: {epochs: [1, 2]}}",
+            "the budget decides",
+        ),
+        (
+            "space: {temperature: [0.3], ce.temperature: [0.9]}",
+            "temperature is searched, too",
+        ),
+        (
+            "space: {loss: [l2], epochs: {choice: [1], when: {loss: []}}}",
+            "name the values",
+        ),
+        ("{experiment: {1: 2}, space: {loss: [l2]}}", "unknown setting '1'"),
+        (
+            "{tuner: hyperband, budget: {steps: 8}, space: {loss: [l2]}}",
+            "give 9 at least",
+        ),
+        ("{tuner: hyperband, rungs: 9, space: {loss: [l2]}}", "'9' is not"),
         ("{budget: 3, space: {loss: [l2]}}", "give one of epochs or steps"),
         ("{experiment: nope.yaml}", "cannot be read"),
         ("{experiment: {loss: l3}, space: {epochs: [1]}}", "unknown loss"),
@@ -126,6 +145,44 @@ def test_a_setting_of_a_part_is_searched_only_with_that_part(read):
     assert space.experiment({"loss": "ce", "ce.temperature": 0.5}).objective
     experiment = space.experiment({"loss": "ce", "ce.temperature": 0.5})
     assert experiment.temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        # Two conditions; one of them of its own part; one conditional itself.
+        "depth: {int: [1, 2], when: {optimizer: adam, loss: ce}}",
+        "ce.temperature: {choice: [0.3, 0.7], when: {optimizer: adam}}",
+        "ce.labels: [soft, hard], batch_size: {choice: [4, 8], when: "
+        "{ce.labels: soft}}",
+        "attention: {choice: [true, false], when: {loss: ce}}, batch_size: "
+        "{choice: [4, 8], when: {attention: true, optimizer: adam}}",
+    ],
+)
+@pytest.mark.parametrize("tuner", ["random", "grid"])
+def test_conditions_can_be_combined(read, ranges, tuner):
+    space = read(
+        f"{{tuner: {tuner}, trials: 40, experiment: {{arch: unet}}, "
+        f"space: {{loss: [l2, ce], optimizer: [adam, adamw], {ranges}}}}}"
+    )
+    oracle = oracles.make(space)
+    of_name = {setting.name: setting for setting in space.searched}
+
+    def is_searched(name, settings):
+        return all(
+            settings.get(other) in values and is_searched(other, settings)
+            for other, values in of_name[name].when.items()
+        )
+
+    seen = set()
+    for _ in range(40):
+        settings = space.settings(oracle._random_values())
+        for name in of_name:
+            assert (name in settings) == is_searched(name, settings)
+        seen |= settings.keys()
+        space.experiment(settings)
+    assert seen == of_name.keys()
+    assert tuner != "grid" or len(oracles.planned(oracle)) < 16
 
 
 def test_what_the_start_says_of_a_part_that_is_replaced_is_left_out(read):
