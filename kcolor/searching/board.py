@@ -108,16 +108,17 @@ def board(
         score = row.state if row.score is None else f"{row.score:.3f}"
         shown.add_row(
             row.name.removeprefix("trial_"),
-            Text(row.reason or told(row.settings)),
+            Text(" ".join(filter(None, [told(row.settings), row.reason]))),
             f"{row.units}/{space.units}",
             score,
             duration(row.seconds),
             style="bold" if row is best else None,
         )
-    lines = [shown]
+    # What says most stands where a terminal that is too small still shows it.
+    lines = [Text(summary(found, space, oracle)), shown]
     if len(ranked) > room:
         lines.append(Text(f"... and {len(ranked) - room} more"))
-    return Group(*lines, Text(summary(found, space, oracle)))
+    return Group(*lines)
 
 
 def summary(
