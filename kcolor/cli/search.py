@@ -11,9 +11,9 @@ from kcolor.searching.worker import SPACE, is_worker, work
 DESCRIPTION = """Trains many experiments of a space and finds the best: one file
 names the experiment to start from and the values its settings may have. Each
 trial is a run folder in DIR, as kcolor-train writes it, so kcolor-report DIR
---out PAGES compares them; DIR/best.yaml is the best one's experiment, which kcolor-train
---config repeats, DIR/table.csv has them all. Stopped or killed, the same
-command goes on."""
+--out PAGES compares them; DIR/best.yaml is the best one's experiment, which
+kcolor-train --config repeats, DIR/table.csv has them all. Stopped or killed,
+the same command goes on."""
 
 EPILOG = """A space file, with the words of keras-tuner:
 

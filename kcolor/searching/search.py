@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import yaml
 from rich.console import Console
 from rich.live import Live
 
 from kcolor.data.sources import open_source
 from kcolor.errors import Interrupted, UserError
 from kcolor.files import check_writable, whole
-from kcolor.searching import board, hparams
+from kcolor.searching import board, hparams, oracles
 from kcolor.searching.crew import Crew
 from kcolor.searching.importance import importance
 from kcolor.searching.space import Space, read_space
@@ -30,6 +31,7 @@ from kcolor.training.run import Run
 
 LOOK_SECONDS = 0.5  # between looks at the workers
 TABLE = "table.csv"
+DRAWN = 20  # trials, to see whether any fits together
 SHOWN = 18  # lines of the last table
 ENDED = (board.DONE, board.FAILED)
 
@@ -69,6 +71,7 @@ def search(
         )
     if all(setting.field != "data" for setting in space.searched):
         open_source(space.start.get("data", Experiment.data))
+    _check_possible(space)
     with _opened(folder, space), _as_chief():
         trials = Trials(space, folder)
         hparams.write_space(space, folder)
@@ -108,24 +111,42 @@ def _opened(folder: Path, space: Space) -> Iterator[None]:
         ) from error
     with lock:
         written = folder / SPACE
-        if written.exists() and not _is_same(read_space(written), space):
-            raise UserError(
-                f"'{folder}' holds the search of another space: give another "
-                "--out, or its own space.yaml"
-            )
+        if written.exists():
+            differing = _differing(read_space(written), space)
+            if differing:
+                raise UserError(
+                    f"'{folder}' holds the search of another space, which "
+                    f"differs in {', '.join(differing)}: give another --out"
+                )
         with whole(written) as path:
             path.write_text(space.to_yaml())
         yield
 
 
-def _is_same(one: Space, other: Space) -> bool:
-    """Whether trials of one are trials of the other: more of them may be."""
-    return (
-        one.to_yaml().replace(
-            f"trials: {one.trials}", f"trials: {other.trials}"
-        )
-        == other.to_yaml()
-    )
+def _differing(one: Space, other: Space) -> list[str]:
+    """Returns in which keys two spaces differ, but for how many trials."""
+    written, given = (yaml.safe_load(s.to_yaml()) for s in (one, other))
+    keys = {**written, **given}
+    return [
+        key
+        for key in keys
+        if key != "trials" and written.get(key) != given.get(key)
+    ]
+
+
+def _check_possible(space: Space) -> None:
+    """Refuses a space of which no trial could be trained.
+
+    That some could not is for the search to find.
+    """
+    oracle = oracles.make(space)
+    for _ in range(DRAWN):
+        try:
+            space.experiment(space.settings(oracle.draw()))
+            return
+        except UserError as error:
+            reason = error
+    raise UserError(f"no trial of this space could be trained: {reason}")
 
 
 @contextlib.contextmanager

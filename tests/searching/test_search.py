@@ -189,8 +189,37 @@ def test_a_finished_search_is_not_done_again(found, space):
 
 
 def test_a_folder_is_one_space_s(found, space):
-    with pytest.raises(UserError, match="the search of another space"):
+    with pytest.raises(UserError, match="of another space.* in budget:"):
         search(space(WITH_FAILURES, steps=7), found)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("space: {{depth: [6, 7]}}", "no trial of this space.* depth"),
+        ("space: {{loss: [l2]}}", "unknown data 'nowhere'"),
+    ],
+)
+def test_what_no_trial_could_do_is_refused_and_leaves_nothing(
+    space, tmp_path, text, words
+):
+    file = space(text)
+    if "data" in words:
+        lines = file.read_text().splitlines()
+        lines = [line for line in lines if "data:" not in line]
+        lines.insert(2, "  data: nowhere")
+        file.write_text("\n".join(lines))
+    with pytest.raises(UserError, match=words):
+        search(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_other_things_is_left_alone(space, tmp_path):
+    (tmp_path / "best.yaml").write_text("mine")
+    with pytest.raises(UserError, match="something else than a search"):
+        search(space(WITH_FAILURES), tmp_path)
+    assert (tmp_path / "best.yaml").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_tensorboard_knows_the_settings_and_the_scores(found):
