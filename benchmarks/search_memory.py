@@ -7,6 +7,7 @@ worker; its resident memory at the end of each is drawn in DIR/memory.png.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import time
@@ -34,11 +35,12 @@ SEARCH = "from kcolor.cli.search import main; main()"
 
 def workers(process: psutil.Process) -> list[psutil.Process]:
     """Returns the search's processes that train."""
-    return [
-        child
-        for child in process.children()
-        if "kcolor.searching.worker" in child.cmdline()
-    ]
+    found = []
+    for child in process.children():
+        with contextlib.suppress(psutil.Error):
+            if "kcolor.searching.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def measure(out: Path, trials: int) -> list[float]:
@@ -52,9 +54,9 @@ def measure(out: Path, trials: int) -> list[float]:
     memory = []
     while process.poll() is None:
         ended = len(list(out.glob("search/trial_*/metrics.json")))
-        if ended > len(memory):
-            (worker,) = workers(process)
-            memory.append(worker.memory_info().rss / 2**20)
+        # None is there for the moment in which it begins anew.
+        found = workers(process) if ended > len(memory) else []
+        memory += [worker.memory_info().rss / 2**20 for worker in found]
         time.sleep(0.05)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -68,11 +70,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=50)
     options = parser.parse_args()
     memory = measure(options.out, options.trials)
-    half = len(memory) // 2
-    numbers = np.arange(half, len(memory))
-    slope = np.polyfit(numbers, memory[half:], 1)[0]
+    slope = np.polyfit(np.arange(len(memory)), memory, 1)[0]
     print(f"MiB at the end of each trial: {[round(m) for m in memory]}")
-    print(f"second half: {slope:+.2f} MiB a trial")
+    print(f"most {max(memory):.0f} MiB, trend {slope:+.1f} MiB a trial")
     figure, axes = plt.subplots(figsize=(7, 3))
     axes.plot(range(1, len(memory) + 1), memory, ".-")
     axes.set(xlabel="trial", ylabel="worker's memory (MiB)", ylim=(0, None))
