@@ -33,11 +33,11 @@ class CNN(Architecture):
     Args:
         head: "dense", "conv", or "auto": dense where the objective asks for two
             channels, conv where it asks for more.
+        dropout: Share of the features dropped after each batch normalisation,
+            from 0 to below 1.
         depth: Convolutions: 6 are the poster's. Each but the last has twice the
             filters of the one before.
         width: Factor on the numbers of filters.
-        dropout: Share of the features dropped after each batch normalisation,
-            from 0 to below 1.
 
     Example:
 
@@ -50,9 +50,9 @@ class CNN(Architecture):
     """
 
     head: Literal["auto", "dense", "conv"] = "auto"
+    dropout: Share = 0.0
     depth: Depth = 6
     width: Width = 1.0
-    dropout: Share = 0.0
 
     @property
     def filters(self) -> list[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 import yaml
+from jsonargparse import get_loader
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from kcolor.errors import UserError, unknown
@@ -180,7 +181,8 @@ def read_space(path: Path, **changes) -> Space:
     Raises:
         UserError: There is no such file, or what is wrong in it.
     """
-    written = read(path, "space")
+    # 1e-4 is a number there, which it is not for YAML itself.
+    written = read(path, "space", get_loader("yaml"))
     try:
         return _space(written, path.parent, changes)
     except UserError as error:

@@ -131,7 +131,7 @@ class Experiment:
 
         >>> experiment = Experiment.of(arch="cnn", loss="ce", dropout=0.1)
         >>> experiment.architecture
-        CNN(head='auto', dropout=0.1)
+        CNN(head='auto', dropout=0.1, depth=6, width=1.0)
         >>> experiment.objective.temperature
         0.38
         """
@@ -327,18 +327,19 @@ def _quoted(dumper: _Dumper, word: str) -> yaml.Node:
 _Dumper.add_representer(str, _quoted)
 
 
-def read(path: Path, what: str = "config") -> dict:
+def read(path: Path, what: str = "config", load=yaml.safe_load) -> dict:
     """Returns the settings in a YAML file, not yet checked.
 
     Args:
         path: The file.
         what: What it is, for error messages.
+        load: Reads YAML.
 
     Raises:
         UserError: It cannot be read, is no YAML or holds no settings.
     """
     try:
-        config = get_loader("yaml")(path.read_text())
+        config = load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
         raise UserError(f"{what} '{path}' cannot be read: {reason}") from error
