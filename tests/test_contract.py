@@ -55,6 +55,8 @@ EVERY_PAIR = pytest.mark.parametrize(("arch", "loss"), list(PAIRS))
 def small(arch):
     """Returns an architecture at the least size that still has all parts."""
     kind = models.get(arch)
+    if arch == "cnn":
+        return kind()  # the poster's, which is small but for its dense head
     names = [field.name for field in settings(kind)]
     return kind(**{name: SMALL[name] for name in names if name in SMALL})
 
