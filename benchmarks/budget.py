@@ -18,10 +18,12 @@ from pathlib import Path
 
 import keras
 import yaml
-from throughput import SIZE, in_own_process, rate_of_training, scheme_of
+from throughput import SIZE, in_own_process
 
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import load
+from kcolor.trainer import pace
+from kcolor.training.experiment import Experiment
 from kcolor.training.run import Run
 from kcolor.training.supervised import Supervised
 
@@ -36,21 +38,20 @@ COLUMNS = (
 )
 
 
-def rate_of(pixels, config: Path) -> float:
-    """Returns images/s of training an experiment."""
+def pace_of(config: Path, data: str) -> float:
+    """Returns how many steps a second of an experiment are made."""
     fields = yaml.safe_load(config.read_text())
-    batch = fields["batch_size"]
-    kept = {k: v for k, v in fields.items() if k not in ("data", "image_size")}
-    scheme = scheme_of(pixels, kept, "mixed_bfloat16")
-    return rate_of_training(scheme, pixels, batch, CALIBRATION)
+    fields |= {"data": data, "image_size": SIZE}
+    experiment = Experiment.of(**fields)
+    photos = load(data, SIZE, experiment.validation_share)
+    return pace(experiment, photos, CALIBRATION)
 
 
-def steps_of(config: Path, pixels, minutes: float) -> int:
+def steps_of(config: Path, data: str, minutes: float) -> int:
     """Returns how many steps of an experiment fit in the budget."""
-    rate = in_own_process(rate_of, pixels[:1000], config)
-    print(f"{config.stem}: {rate:.0f} images/s", file=sys.stderr, flush=True)
-    batch = yaml.safe_load(config.read_text())["batch_size"]
-    return round(60 * minutes * rate / batch)
+    steps = in_own_process(pace_of, config, data)
+    print(f"{config.stem}: {steps:.2f} steps/s", file=sys.stderr, flush=True)
+    return round(60 * minutes * steps)
 
 
 def train(config: Path, run: Run, data: str, steps: int) -> None:
@@ -104,9 +105,7 @@ def main() -> None:
     steps = json.loads(plan.read_text()) if plan.exists() else {}
     for config in options.configs:
         if config.stem not in steps:
-            steps[config.stem] = steps_of(
-                config, data.train.pixels, options.minutes
-            )
+            steps[config.stem] = steps_of(config, options.data, options.minutes)
             plan.write_text(json.dumps(steps, indent=2) + "\n")
     for config in options.configs:
         run = Run(options.out / config.stem)

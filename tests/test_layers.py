@@ -1,5 +1,8 @@
 """Tests for the layers that architectures share."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -36,3 +39,15 @@ def test_a_kernel_wider_than_the_map_learns_the_same_in_bfloat16(side, kernel):
     expected = gradient_of_kernel(side, kernel, "float32")
     found = gradient_of_kernel(side, kernel, "mixed_bfloat16")
     np.testing.assert_allclose(found, expected, atol=0.03 * expected.max())
+
+
+def test_a_network_can_be_built_before_anything_else_is_imported():
+    # Keras, which lets kcolor register the colorizer, is imported by the layers
+    # that the colorizer needs.
+    script = (
+        "from kcolor.models.cnn import CNN; CNN(head='conv').build(32, 1, 2)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

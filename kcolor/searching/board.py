@@ -14,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kcolor.files import whole
-from kcolor.searching.oracles import planned, units
+from kcolor.searching.oracles import planned, run_name, units_of
 from kcolor.searching.space import Space
 from kcolor.training.callbacks import duration
 
 RUNNING, DONE, FAILED, WAITING = "running", "done", "failed", "waiting"
+ENDED = (DONE, FAILED)
 STATES = {"RUNNING": RUNNING, "COMPLETED": DONE, "FAILED": FAILED}
 
 
@@ -59,9 +60,9 @@ def rows(space: Space, oracle: keras_tuner.Oracle) -> list[Row]:
             seconds = time.time() - oracle.began.get(name, time.time())
         found.append(
             Row(
-                f"trial_{name}",
+                run_name(name),
                 space.settings(trial.hyperparameters.values),
-                units(trial),
+                units_of(trial),
                 state,
                 trial.score if state == DONE else None,
                 seconds,
@@ -73,9 +74,8 @@ def rows(space: Space, oracle: keras_tuner.Oracle) -> list[Row]:
 
 def best_of(found: Sequence[Row], space: Space) -> Row | None:
     """Returns the best trial that is done."""
-    sign = -1 if space.direction == "max" else 1
     done = [row for row in found if row.score is not None]
-    return min(done, key=lambda row: sign * row.score, default=None)
+    return min(done, key=lambda row: space.rank(row.score), default=None)
 
 
 def board(
@@ -90,13 +90,12 @@ def board(
         height: Lines there are.
     """
     best = best_of(found, space)
-    sign = -1 if space.direction == "max" else 1
-    order = {RUNNING: 0, DONE: 1, FAILED: 2, WAITING: 3}
+    order = (RUNNING, DONE, FAILED, WAITING)
     ranked = sorted(
         found,
         key=lambda row: (
-            order[row.state],
-            sign * row.score if row.score is not None else 0.0,
+            order.index(row.state),
+            0.0 if row.score is None else space.rank(row.score),
         ),
     )
     room = max(3, height - 6)
@@ -108,7 +107,7 @@ def board(
         score = row.state if row.score is None else f"{row.score:.3f}"
         shown.add_row(
             row.name.removeprefix("trial_"),
-            Text(" ".join(filter(None, [told(row.settings), row.reason]))),
+            Text(" ".join(filter(None, [in_words(row.settings), row.reason]))),
             f"{row.units}/{space.units}",
             score,
             duration(row.seconds),
@@ -128,8 +127,8 @@ def summary(
     done = [row for row in found if row.state == DONE]
     failed = sum(row.state == FAILED for row in found)
     plan = planned(oracle)
-    ended = [row for row in found if row.state in (DONE, FAILED)]
-    parts = [f"{len(ended)} of {len(plan)} trials"]
+    ended = [row for row in found if row.state in ENDED]
+    parts = [f"{len(ended)} of {plan.total()} trials"]
     if failed:
         parts.append(f"{failed} failed")
     best = best_of(found, space)
@@ -137,7 +136,8 @@ def summary(
         parts.append(f"best {space.objective} {best.score:.3f} ({best.name})")
     if done:
         pace = sum(r.seconds for r in done) / sum(r.units for r in done)
-        left = sum(plan) - sum(row.units for row in ended)
+        whole_plan = sum(units * count for units, count in plan.items())
+        left = whole_plan - sum(row.units for row in ended)
         workers = max(1, len(oracle.ongoing_trials))
         parts.append(f"{duration(max(0, left) * pace / workers)} left")
     return ", ".join(parts)
@@ -145,15 +145,14 @@ def summary(
 
 def line(row: Row, space: Space) -> str:
     """Returns what a log says of a trial that has ended."""
-    score = (
-        f"{space.objective} {row.score:.4g}"
-        if row.score is not None
-        else (f"failed: {row.reason}")
-    )
-    return f"{row.name}  {score}  {told(row.settings)}  {duration(row.seconds)}"
+    score = f"failed: {row.reason}"
+    if row.score is not None:
+        score = f"{space.objective} {row.score:.4g}"
+    settings = in_words(row.settings)
+    return f"{row.name}  {score}  {settings}  {duration(row.seconds)}"
 
 
-def told(settings: dict) -> str:
+def in_words(settings: dict) -> str:
     """Returns settings in one line."""
     return " ".join(f"{name}={value}" for name, value in settings.items())
 

@@ -34,13 +34,14 @@ class Crew:
     def __init__(self, folder: Path, oracle, size: int):
         self._folder = folder
         self._oracle = oracle
-        self._size = size
+        host = socket.gethostname()
+        self._names = [f"{host}-{number}" for number in range(1, size + 1)]
         self._processes: dict[str, subprocess.Popen] = {}
         self._deaths: dict[str | None, int] = {}
         self._seen: dict[str, tuple[float, float]] = {}
         self._gpus = _gpus()
-        for number in range(1, size + 1):
-            self._start(f"{socket.gethostname()}-{number}")
+        for name in self._names:
+            self._start(name)
 
     def is_done(self) -> bool:
         """Whether no trial is left and every process here has ended."""
@@ -94,10 +95,9 @@ class Crew:
     def _start(self, name: str) -> None:
         command = [sys.executable, "-m", "kcolor.searching.worker"]
         environment = os.environ | {"KERASTUNER_TUNER_ID": name}
-        number = int(name.rpartition("-")[2])
-        if self._size > 1 and len(self._gpus) > 1:
-            gpu = self._gpus[(number - 1) % len(self._gpus)]
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        if len(self._names) > 1 and len(self._gpus) > 1:
+            number = self._names.index(name) % len(self._gpus)
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[number]
         with (self._folder / WORKERS / f"{name}.log").open("a") as log:
             self._processes[name] = subprocess.Popen(
                 [*command, str(self._folder), str(os.getpid())],
@@ -124,7 +124,7 @@ class Crew:
             return
         if trial is None:
             raise RuntimeError(f"workers cannot start: {self._last_line(name)}")
-        self._oracle.reasons(trial.trial_id).write_text(
+        self._oracle.failure(trial.trial_id).write_text(
             f"its process died {MOST_DEATHS} times ({how}): is memory full?\n"
         )
         trial.status = TrialStatus.FAILED

@@ -80,8 +80,7 @@ def _column(name: str, done: Sequence[Row], space: Space) -> list[float]:
     if name == BUDGET:
         return [float(np.log(row.units)) for row in done]
     (range_,) = (s.range for s in space.searched if s.name == name)
-    values = [row.settings.get(name) for row in done]
-    choices = getattr(range_, "values", None)
-    if choices is not None:
-        return [-1 if v is None else choices.index(v) for v in values]
-    return [-1 if value is None else float(value) for value in values]
+    return [
+        range_.number(row.settings[name]) if name in row.settings else -1.0
+        for row in done
+    ]

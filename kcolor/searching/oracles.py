@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras_tuner
@@ -14,6 +17,7 @@ from keras_tuner.src.engine import conditions  # has no other name
 from kcolor.files import whole
 from kcolor.searching.space import Searched, Space
 
+FAILURE = "failure.txt"  # in a trial's folder, written by its worker
 TRIALS = 20  # of a tuner that would go on for ever
 
 # keras-tuner prints a condition's value whenever it sends it to a worker.
@@ -34,9 +38,9 @@ class _Surviving:
         self.seconds: dict[str, float] = {}  # that each trial took
         self.began: dict[str, float] = {}
 
-    def reasons(self, trial_id: str) -> Path:
-        """Returns the file where a worker writes why a trial failed."""
-        return Path(self._get_trial_dir(trial_id)) / "failure.txt"
+    def failure(self, trial_id: str) -> Path:
+        """Returns the file that says why a trial failed."""
+        return Path(self._get_trial_dir(trial_id)) / FAILURE
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
@@ -58,26 +62,22 @@ class _Surviving:
         if trial.trial_id not in self.end_order:
             ours = self.trials[trial.trial_id]
             trial.hyperparameters = ours.hyperparameters
-            reasons = self.reasons(trial.trial_id)
-            if trial.status != TrialStatus.COMPLETED and reasons.exists():
-                trial.message = reasons.read_text()
+            failure = self.failure(trial.trial_id)
+            if trial.status != TrialStatus.COMPLETED and failure.exists():
+                trial.message = failure.read_text()
             began = self.began.pop(trial.trial_id, time.time())
             self.seconds[trial.trial_id] = time.time() - began
             super().end_trial(trial)
-        self.forget(trial.trial_id)
+        self.ongoing_trials = {
+            tuner: other
+            for tuner, other in self.ongoing_trials.items()
+            if other.trial_id != trial.trial_id
+        }
         self.save()  # keras-tuner did so while the trial was still under way
 
     def draw(self) -> dict:
         """Returns the values of any trial."""
         return self._random_values()
-
-    def forget(self, trial_id: str) -> None:
-        """Takes a trial away from the worker that it was given to."""
-        self.ongoing_trials = {
-            tuner: trial
-            for tuner, trial in self.ongoing_trials.items()
-            if trial.trial_id != trial_id
-        }
 
     @keras_tuner.synchronized
     def give_up_on(self, tuner_id: str) -> None:
@@ -132,14 +132,13 @@ class Bayesian(_Surviving, oracles.BayesianOptimizationOracle):
 class Hyperband(_Surviving, oracles.HyperbandOracle):
     """Many short trials, of which the best are done again, for longer."""
 
-    def planned(self) -> list[int]:
-        """Returns the units of budget of every trial there will be."""
-        return [
-            self._get_epochs(bracket, rung)
-            for bracket in reversed(range(self._get_num_brackets()))
-            for rung in range(self._get_num_rounds(bracket))
-            for _ in range(self._get_size(bracket, rung))
-        ] * self.hyperband_iterations
+    def rungs(self) -> Iterator[tuple[int, int]]:
+        """Yields the units of budget of a rung's trials, and how many."""
+        for _ in range(self.hyperband_iterations):
+            for bracket in reversed(range(self._get_num_brackets())):
+                for rung in range(self._get_num_rounds(bracket)):
+                    size = self._get_size(bracket, rung)
+                    yield self._get_epochs(bracket, rung), size
 
 
 class Grid(_Surviving, oracles.GridSearchOracle):
@@ -189,7 +188,7 @@ def make(space: Space) -> keras_tuner.Oracle:
 
 
 def _declare(
-    ranges: keras_tuner.HyperParameters, setting: Searched, space
+    ranges: keras_tuner.HyperParameters, setting: Searched, space: Space
 ) -> None:
     """Adds a setting under all conditions, those of its conditions as well.
 
@@ -203,26 +202,34 @@ def _declare(
             when[name] = [v for v in when.get(name, values) if v in values]
             waiting.append(of_name[name])
     ranges._conditions = [
-        conditions.Parent(name, of_name[name].range.told(values))
+        conditions.Parent(name, of_name[name].range.encoded(values))
         for name, values in when.items()
     ]
     setting.range.declare(ranges, setting.name)
     ranges._conditions = []
 
 
-def units(trial: Trial) -> int:
+def run_name(trial_id: str) -> str:
+    """Returns the name of a trial's run folder, as keras-tuner has it."""
+    return f"trial_{trial_id}"
+
+
+def units_of(trial: Trial) -> int:
     """Returns how many units of budget a trial has."""
     return trial.hyperparameters.values.get("tuner/epochs", 1)
 
 
-def planned(oracle: keras_tuner.Oracle) -> list[int]:
-    """Returns the units of budget of every trial there will be, at most."""
+def planned(oracle: keras_tuner.Oracle) -> Counter[int]:
+    """Returns how many trials there will be, at most, by units of budget."""
+    most = oracle.max_trials or math.inf
     if isinstance(oracle, Hyperband):
-        return oracle.planned()[: oracle.max_trials]
+        plan = Counter()
+        for units, size in oracle.rungs():
+            plan[units] += min(size, most - plan.total())
+        return plan
     if isinstance(oracle, Grid):
-        count = _combinations(oracle.hyperparameters.space, {})
-        return [1] * min(count, oracle.max_trials or count)
-    return [1] * oracle.max_trials
+        most = min(most, _combinations(oracle.hyperparameters.space, {}))
+    return Counter({1: most})
 
 
 def _combinations(ranges: list, values: dict) -> int:

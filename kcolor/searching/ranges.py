@@ -31,14 +31,15 @@ class Choice:
         """The values to check before a search, for all the others."""
         return self.values
 
-    def declare(self, space, name: str) -> None:
+    def declare(self, ranges, name: str) -> None:
         """Adds the range to the `HyperParameters` of keras-tuner."""
         if set(self.values) == {False, True}:
-            space.Boolean(name)
+            ranges.Boolean(name)
         else:
-            space.Choice(name, self.told(self.values), ordered=self._is_ordered)
+            values = self.encoded(self.values)
+            ranges.Choice(name, values, ordered=self._is_ordered)
 
-    def told(self, values: Iterable) -> list:
+    def encoded(self, values: Iterable) -> list:
         """Returns values as keras-tuner has them, which are of one type."""
         if set(self.values) == {False, True} or self._is_ordered:
             return list(values)
@@ -48,7 +49,11 @@ class Choice:
         """Returns the setting that keras-tuner's value stands for."""
         if self._is_ordered:  # and perhaps in float32, on its way to a worker
             return min(self.values, key=lambda ours: abs(ours - value))
-        return self.values[self.told(self.values).index(value)]
+        return self.values[self.encoded(self.values).index(value)]
+
+    def number(self, setting) -> float:
+        """Returns a number for each setting, in the order of the values."""
+        return float(self.values.index(setting))
 
     @property
     def _is_ordered(self) -> bool:
@@ -83,9 +88,9 @@ class Numbers:
         """The values to check before a search, for all the others."""
         return (self.low, self.high)
 
-    def declare(self, space, name: str) -> None:
+    def declare(self, ranges, name: str) -> None:
         """Adds the range to the `HyperParameters` of keras-tuner."""
-        add = space.Int if self.kind == "int" else space.Float
+        add = ranges.Int if self.kind == "int" else ranges.Float
         sampling = "log" if self.log else "linear"
         add(name, self.low, self.high, step=self.step, sampling=sampling)
 
@@ -98,6 +103,10 @@ class Numbers:
         if self.kind == "int":
             return int(value)
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+
+    def number(self, setting) -> float:
+        """Returns a number for each setting: itself."""
+        return float(setting)
 
     def written(self) -> dict:
         """Returns what `read_range` makes this of."""

@@ -33,7 +33,6 @@ LOOK_SECONDS = 0.5  # between looks at the workers
 TABLE = "table.csv"
 DRAWN = 20  # trials, to see whether any fits together
 SHOWN = 18  # lines of the last table
-ENDED = (board.DONE, board.FAILED)
 
 
 def search(
@@ -91,8 +90,7 @@ def search(
             f"no trial could be trained: see '{folder / TABLE}'"
             + (f"; the last failed: {last}" if last else "")
         )
-    console = Console()
-    console.print(board.board(found, space, trials.oracle, SHOWN))
+    Console().print(board.board(found, space, trials.oracle, SHOWN))
     calls.say("\n" + importance(found, space))
     return best
 
@@ -170,18 +168,17 @@ def _watch(space: Space, folder: Path, oracle, crew: Crew, minutes) -> None:
     """Shows how the search stands, until it ends."""
     console = Console()
     deadline = time.monotonic() + 60 * minutes
-    told = sum(row.score is not None for row in board.rows(space, oracle))
-    ended: set[str] = set()
-    if told:
-        calls.say(f"'{folder}': goes on, {told} trials are done")
-        ended = {r.name for r in board.rows(space, oracle) if r.state in ENDED}
+    found = board.rows(space, oracle)
+    ended = {row.name for row in found if row.state in board.ENDED}
+    if ended:
+        calls.say(f"'{folder}' goes on: {len(ended)} trials have ended")
     live = Live(console=console, auto_refresh=False, transient=True)
     with calls.Signals() as signals, live:
         while not crew.is_done():
             crew.look_after()
             found = board.rows(space, oracle)
             for row in found:
-                if row.state in ENDED and row.name not in ended:
+                if row.state in board.ENDED and row.name not in ended:
                     ended.add(row.name)
                     board.write_table(found, space, folder / TABLE)
                     _keep_best(found, space, folder)

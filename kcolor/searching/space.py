@@ -106,6 +106,10 @@ class Space:
         better = METRICS[self.objective].better
         return "max" if better == "higher" else "min"
 
+    def rank(self, score: float) -> float:
+        """Returns a number that is the less, the better a score is."""
+        return -score if self.direction == "max" else score
+
     @property
     def units(self) -> int:
         """The whole budget of a trial, in those of hyperband's first rung."""
@@ -221,11 +225,19 @@ def _space(written: dict, folder: Path, changes: dict) -> Space:
 
     Experiment.parsed(**{str(name): value for name, value in start.items()})
     searched = _searched(written.get("space"), start)
+    space = Space(start, searched, **options)
+    _check_decided_once(space)
+    _check_rungs(space)
+    return space
+
+
+def _check_decided_once(space: Space) -> None:
+    """Refuses to search what is decided elsewhere, or by another setting."""
     taken = {"monitor": "the objective"}
-    if options["budget"]:
+    if space.budget:
         taken |= dict.fromkeys(("epochs", "steps"), "the budget")
     fields = {}
-    for setting in searched:
+    for setting in space.searched:
         if setting.field in taken:
             raise UserError(
                 f"{setting.name}: {taken[setting.field]} decides that: leave "
@@ -236,9 +248,6 @@ def _space(written: dict, folder: Path, changes: dict) -> Space:
             raise UserError(
                 f"{setting.name}: {other.name} is searched, too: leave one out"
             )
-    space = Space(start, searched, **options)
-    _check_rungs(space)
-    return space
 
 
 def _start(written, folder: Path) -> dict[str, Any]:

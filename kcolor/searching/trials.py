@@ -33,6 +33,7 @@ from kcolor.training.run import Run
 TRIALS_A_PROCESS = 8
 LEAST_DISK = 2**26  # bytes, below which it is full
 PACE_SHARE = 0.05  # of a trial's seconds, to find out how many steps they are
+LEAST_TRYING = 2.0  # seconds
 CHECKPOINT_MINUTES = 2.0
 IDLE_SECONDS = 1.0
 
@@ -94,26 +95,23 @@ class Trials(BaseTuner):
         self._done += 1
 
     def run_trial(self, trial):
-        run = Run(self.folder / f"trial_{trial.trial_id}")
+        run = Run(self.folder / oracles.run_name(trial.trial_id))
         settings = self.space.settings(trial.hyperparameters.values)
         told = ", ".join(f"{k} {v}" for k, v in settings.items())
         calls.say(f"\ntrial {trial.trial_id}: {told}")
         try:
-            score = self._score(run, settings, oracles.units(trial))
+            score = self._score(run, settings, oracles.units_of(trial))
         except Interrupted as interrupted:
             raise Stopped from interrupted
         except Exception as error:
-            is_known = isinstance(error, UserError)
-            reason = (
-                str(error)
-                if is_known
-                else (f"{type(error).__name__}: {first_line(error)}")
-            )
             if shutil.disk_usage(run.path.parent).free < LEAST_DISK:
                 raise FatalRuntimeError("the disk is full") from error
+            reason, details = str(error), ""
+            if not isinstance(error, UserError):
+                reason = f"{type(error).__name__}: {first_line(error)}"
+                details = f"\n{traceback.format_exc()}"
             run.path.mkdir(exist_ok=True)
-            details = "" if is_known else f"\n{traceback.format_exc()}"
-            (run.path / "failure.txt").write_text(f"{reason}\n{details}")
+            (run.path / oracles.FAILURE).write_text(f"{reason}\n{details}")
             calls.say(f"trial {trial.trial_id} failed: {reason}")
             raise FailedTrialError(reason) from error
         hparams.write(run, settings, self.space.objective, score)
@@ -149,21 +147,20 @@ class Trials(BaseTuner):
     def _experiment(self, settings: dict, units: int) -> Experiment:
         """Returns a trial's experiment, with its share of the budget."""
         share = units / self.space.units
-        experiment = self.space.experiment(settings)
-        for name, amount in self.space.budget.items():
-            if name == "epochs":
-                limits = {"epochs": max(1, round(amount * share)), "steps": 0}
-                break
-            steps = amount * share
-            if name == "seconds":
-                trying = max(2.0, PACE_SHARE * steps)
-                steps *= pace(experiment, self._data(experiment), trying)
-            limits = self._steps(experiment, max(1, round(steps)))
-        if not self.space.budget:
-            if experiment.steps:
-                limits = {"steps": max(1, round(experiment.steps * share))}
-            else:
-                limits = {"epochs": max(1, round(experiment.epochs * share))}
+        experiment, budget = self.space.experiment(settings), self.space.budget
+        if not budget:
+            name = "steps" if experiment.steps else "epochs"
+            limits = {name: _part(getattr(experiment, name), share)}
+        elif "epochs" in budget:
+            limits = {"epochs": _part(budget["epochs"], share), "steps": 0}
+        elif "steps" in budget:
+            steps = _part(budget["steps"], share)
+            limits = self._steps(experiment, steps)
+        else:
+            seconds = budget["seconds"] * share
+            trying = max(LEAST_TRYING, PACE_SHARE * seconds)
+            steps_a_second = pace(experiment, self._data(experiment), trying)
+            limits = self._steps(experiment, _part(seconds, steps_a_second))
         return self.space.experiment(settings, **limits)
 
     def _steps(self, experiment: Experiment, steps: int) -> dict[str, int]:
@@ -184,4 +181,8 @@ def best(run: Run, space: Space) -> float:
     values = [value for value in values if math.isfinite(value)]
     if not values:
         raise UserError(f"{space.objective} is no number in any epoch")
-    return max(values) if space.direction == "max" else min(values)
+    return min(values, key=space.rank)
+
+
+def _part(amount: float, share: float) -> int:
+    return max(1, round(amount * share))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -93,15 +92,14 @@ def _beat(file: Path, parent: int | None) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def main() -> None:
-    """Works for the search in the folder that the command line names."""
-    from kcolor.cli.shell import load_tensorflow
-
-    load_tensorflow()
-    work(Path(sys.argv[1]), parent=int(sys.argv[2]))
-
-
 if __name__ == "__main__":
-    from kcolor.cli.shell import shell
+    from kcolor.cli.shell import load_tensorflow, shell
 
-    shell(lambda argv: main())()
+    @shell
+    def main(argv: list[str]) -> None:
+        """Works for the search in a folder, for as long as a process lives."""
+        folder, parent = argv
+        load_tensorflow()
+        work(Path(folder), int(parent))
+
+    main()

@@ -248,3 +248,31 @@ def test_outputs_are_float32_under_mixed_precision(head):
     outputs = network(np.zeros((1, 19, 19, 1), "float32"))
     assert keras.backend.standardize_dtype(outputs.dtype) == "float32"
     assert network.get_layer("conv1").compute_dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("head", ["conv", "dense"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 7])
+def test_any_depth_answers_the_photo_s_own_size(head, depth):
+    network = CNN(head=head, depth=depth, width=0.25).build(32, 1, 2)
+    convolutions = layers_of(network, keras.layers.Conv2D)
+    assert len(convolutions) == depth + (head == "conv")
+    ab = network(np.zeros((1, 32, 32, 1), np.float32))
+    assert ab.shape == (1, 32, 32, 2)
+
+
+def test_filters_double_up_to_the_last_and_follow_the_width():
+    assert tuple(CNN().filters) == FILTERS
+    assert CNN(depth=4).filters == [8, 16, 32, 16]
+    assert CNN(depth=1).filters == [16]
+    assert CNN(width=2.0).filters == [2 * count for count in FILTERS]
+
+
+@pytest.mark.parametrize("depth", [1, 3, 7])
+@pytest.mark.parametrize("head", ["conv", "dense"])
+def test_the_least_size_of_a_depth_is_taken_and_less_is_refused(head, depth):
+    network = CNN(head=head, depth=depth)
+    least = network.least if head == "conv" else network.shrinkage + 1
+    network.check(least, 2)
+    network.build(least, 1, 2)
+    with pytest.raises(UserError, match=f"at least {least}"):
+        network.check(least - 1, 2)

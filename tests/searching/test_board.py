@@ -29,7 +29,7 @@ def oracle(space, tmp_path):
     for score in (30.0, 20.0, None):
         trial = oracle.create_trial("one")
         if score is None:
-            oracle.reasons(trial.trial_id).write_text("[nan]\ndetails\n")
+            oracle.failure(trial.trial_id).write_text("[nan]\ndetails\n")
             trial.status = "FAILED"
         else:
             oracle.update_trial(trial.trial_id, {space.objective: score})
