@@ -3,7 +3,7 @@
     python benchmarks/search_memory.py --out DIR [--trials 50]
 
 Small trials of several architectures and losses on the demo photos, in one
-worker; its resident memory at the end of each is drawn in DIR/memory.png.
+worker; its greatest resident memory in each is drawn in DIR/memory.png.
 """
 
 import argparse
@@ -44,19 +44,23 @@ def workers(process: psutil.Process) -> list[psutil.Process]:
 
 
 def measure(out: Path, trials: int) -> list[float]:
-    """Returns the worker's memory in MiB at the end of each trial."""
+    """Returns the worker's greatest memory in MiB during each trial."""
     out.mkdir(parents=True)
     space = out / "memory.yaml"
     space.write_text(SPACE.format(trials=trials))
     command = [sys.executable, "-c", SEARCH]
     command += ["--space", str(space), "--out", str(out / "search")]
     process = psutil.Popen(command)
-    memory = []
+    memory, most = [], 0.0
     while process.poll() is None:
-        ended = len(list(out.glob("search/trial_*/metrics.json")))
         # None is there for the moment in which it begins anew.
-        found = workers(process) if ended > len(memory) else []
-        memory += [worker.memory_info().rss / 2**20 for worker in found]
+        for worker in workers(process):
+            with contextlib.suppress(psutil.Error):
+                most = max(most, worker.memory_info().rss / 2**20)
+        ended = len(list(out.glob("search/trial_*/metrics.json")))
+        if ended > len(memory):
+            memory.append(most)
+            most = 0.0
         time.sleep(0.05)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -71,7 +75,7 @@ def main() -> None:
     options = parser.parse_args()
     memory = measure(options.out, options.trials)
     slope = np.polyfit(np.arange(len(memory)), memory, 1)[0]
-    print(f"MiB at the end of each trial: {[round(m) for m in memory]}")
+    print(f"MiB in each trial: {[round(m) for m in memory]}")
     print(f"most {max(memory):.0f} MiB, trend {slope:+.1f} MiB a trial")
     figure, axes = plt.subplots(figsize=(7, 3))
     axes.plot(range(1, len(memory) + 1), memory, ".-")
