@@ -112,22 +112,28 @@ def rgb_to_lab(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
     - [CIE 15:2004](https://cie.co.at/publications/colorimetry-3rd-edition)
       (Lab)
     """
-    rgb = keras.ops.cast(rgb, "float32")
-    # `where` passes gradients to both its branches, and 0 times infinity is
-    # NaN: `maximum` keeps the power, here and below, where it is finite.
-    bright = keras.ops.maximum(rgb, _ENCODED_THRESHOLD)
-    linear = keras.ops.where(
-        rgb > _ENCODED_THRESHOLD, ((bright + 0.055) / 1.055) ** 2.4, rgb / 12.92
-    )
-    xyz = _transform(_XYZ_FROM_RGB, linear)
-    bright = keras.ops.maximum(xyz, _XYZ_THRESHOLD)
-    root = keras.ops.where(
-        xyz > _XYZ_THRESHOLD, bright ** (1 / 3), 7.787 * xyz + 16.0 / 116.0
-    )
-    x, y, z = keras.ops.unstack(root, 3, axis=-1)
+    x, y, z = (_root(part) for part in _transform(_XYZ_FROM_RGB, _light(rgb)))
     return keras.ops.stack(
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1
     )
+
+
+def rgb_to_lightness(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
+    """Returns the L of `rgb_to_lab` alone, faster.
+
+    Args:
+        rgb: Tensor or array of shape `(..., 3)`, sRGB in 0..1.
+
+    Returns:
+        A float32 tensor of shape `(...)`, 0..100.
+
+    Example:
+
+    >>> float(rgb_to_lightness([1.0, 0.0, 0.0]).numpy().round())
+    53.0
+    """
+    (y,) = _transform(_XYZ_FROM_RGB[1:2], _light(rgb))
+    return 116.0 * _root(y) - 16.0
 
 
 def lab_to_rgb(lab: "keras.KerasTensor") -> "keras.KerasTensor":
@@ -156,21 +162,58 @@ def lab_to_rgb(lab: "keras.KerasTensor") -> "keras.KerasTensor":
       (Lab)
     """
     lab = keras.ops.cast(lab, "float32")
-    lightness, a, b = keras.ops.unstack(lab, 3, axis=-1)
+    linear = lab_to_light(*keras.ops.unstack(lab, 3, axis=-1))
+    return light_to_rgb(keras.ops.stack(linear, axis=-1))
+
+
+def lab_to_light(
+    lightness: "keras.KerasTensor",
+    a: "keras.KerasTensor",
+    b: "keras.KerasTensor",
+) -> list["keras.KerasTensor"]:
+    """Converts CIE Lab to the light of sRGB's red, green and blue.
+
+    That of colours which no screen shows is below 0 or above 1: `lab_to_rgb`
+    clips it, by which the lightness changes, too.
+
+    Args:
+        lightness: float32 tensor of any shape, 0..100.
+        a: float32 tensor of that shape.
+        b: float32 tensor of that shape.
+
+    Returns:
+        Red, green and blue, of that shape each, not gamma-encoded.
+
+    Example:
+
+    >>> red, green, blue = lab_to_light(*keras.ops.array([50.0, 0.0, 110.0]))
+    >>> [round(100 * float(light)) for light in (red, green, blue)]
+    [29, 18, -5]
+    """
     y = (lightness + 16.0) / 116.0
     x = y + a / 500.0
     # A z below 0 is no colour at all; scikit-image clips it too.
     z = keras.ops.maximum(y - b / 200.0, 0.0)
-    root = keras.ops.stack([x, y, z], axis=-1)
-    xyz = keras.ops.where(
-        root > _CUBE_ROOT_THRESHOLD, root**3, (root - 16.0 / 116.0) / 7.787
-    )
-    linear = _transform(_RGB_FROM_XYZ, xyz)
-    bright = keras.ops.maximum(linear, _LINEAR_THRESHOLD)
+    return _transform(_RGB_FROM_XYZ, [_cube(part) for part in (x, y, z)])
+
+
+def light_to_rgb(light: "keras.KerasTensor") -> "keras.KerasTensor":
+    """Gamma-encodes light as sRGB, clipped to 0..1.
+
+    Args:
+        light: float32 tensor or array of any shape.
+
+    Example:
+
+    >>> keras.ops.convert_to_numpy(light_to_rgb([0.0, 0.5, 2.0])).round(2)
+    array([0.  , 0.74, 1.  ], dtype=float32)
+    """
+    light = keras.ops.cast(light, "float32")
+    bright = keras.ops.maximum(light, _LINEAR_THRESHOLD)
     rgb = keras.ops.where(
-        linear > _LINEAR_THRESHOLD,
-        1.055 * bright ** (1 / 2.4) - 0.055,
-        12.92 * linear,
+        light > _LINEAR_THRESHOLD,
+        1.055 * _power(bright, 1 / 2.4) - 0.055,
+        12.92 * light,
     )
     return keras.ops.clip(rgb, 0.0, 1.0)
 
@@ -217,10 +260,46 @@ def gamut_bins(count: int = 313) -> np.ndarray:
     return bins
 
 
-def _transform(matrix, colors):
+def _light(rgb):
+    """Returns red, green and blue of (..., 3) sRGB, without its gamma."""
+    rgb = keras.ops.cast(rgb, "float32")
+    # `where` passes gradients to both its branches, and 0 times infinity is
+    # NaN: `maximum` keeps the power, here and below, where it is finite.
+    bright = keras.ops.maximum(rgb, _ENCODED_THRESHOLD)
+    light = keras.ops.where(
+        rgb > _ENCODED_THRESHOLD,
+        _power((bright + 0.055) / 1.055, 2.4),
+        rgb / 12.92,
+    )
+    return keras.ops.unstack(light, 3, axis=-1)
+
+
+def _root(part):
+    """Returns Lab's cube root of X, Y or Z."""
+    bright = keras.ops.maximum(part, _XYZ_THRESHOLD)
+    return keras.ops.where(
+        part > _XYZ_THRESHOLD,
+        _power(bright, 1 / 3),
+        7.787 * part + 16.0 / 116.0,
+    )
+
+
+def _cube(root):
+    """Returns X, Y or Z of its `_root`."""
+    return keras.ops.where(
+        root > _CUBE_ROOT_THRESHOLD,
+        root * root * root,
+        (root - 16.0 / 116.0) / 7.787,
+    )
+
+
+def _power(positive, exponent: float):
+    # Several times faster than `**` in TensorFlow on processors, and as exact.
+    return keras.ops.exp(exponent * keras.ops.log(positive))
+
+
+def _transform(matrix, parts):
     # Sums, not a matrix product: a GPU may round a product's factors to TF32,
     # whose 10 bits of mantissa are too few for Lab.
-    x, y, z = keras.ops.unstack(colors, 3, axis=-1)
-    return keras.ops.stack(
-        [p * x + q * y + r * z for p, q, r in matrix.tolist()], axis=-1
-    )
+    x, y, z = parts
+    return [p * x + q * y + r * z for p, q, r in matrix.tolist()]
