@@ -7,11 +7,15 @@ a viewer would show of it, or a `BrokenPhoto`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -30,7 +34,7 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What decoders raise. OSError, SyntaxError and ValueError they mean to; a wrong
 # length or offset, which they do not look for, ends in any of the others.
-_FAULTS = (
+FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -47,7 +51,7 @@ _FAULTS = (
 )
 
 # How a viewer turns a picture of each EXIF orientation.
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -110,23 +114,18 @@ def decode(encoded: bytes, shrink_to: int | None = None) -> np.ndarray:
         ...
     kcolor.data.photos.BrokenPhoto: empty file
     """
-    if not encoded:
-        raise BrokenPhoto("empty file")
-    try:
-        image = _open(encoded)
+    with naming_faults():
+        image = open_image(encoded)
+        if isinstance(image, RareTiff):
+            image = image.in_8_bits()
         if shrink_to:
             image.draft(None, (2 * shrink_to, 2 * shrink_to))
         image.load()
-        turn = _TURNS.get(_orientation(image))
-        rgb = _on_white(image)
+        turn = TURNS.get(orientation(image))
+        if is_deep_grey(image):
+            image = _shallow_grey(image)
+        rgb = on_white(*colours_and_alpha(image))
         return np.asarray(rgb if turn is None else rgb.transpose(turn))
-    except BrokenPhoto:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        # The warning is raised only where a program made errors of warnings.
-        raise BrokenPhoto(_too_large()) from None
-    except _FAULTS as error:
-        raise BrokenPhoto(_reason(error)) from error
 
 
 def shrink(pixels: np.ndarray, short_side: int) -> np.ndarray:
@@ -179,17 +178,142 @@ def is_near_grey(pixels: np.ndarray) -> bool:
     return bool((highest - lowest).mean() < NEAR_GREY_LEVELS)
 
 
-def _open(encoded: bytes) -> Image.Image:
-    """Reads the header, and checks the size it declares."""
+@contextlib.contextmanager
+def naming_faults() -> Iterator[None]:
+    """Makes a `BrokenPhoto` with a reason of whatever decoders raise in it.
+
+    Example:
+
+    >>> with naming_faults():
+    ...     raise EOFError
+    Traceback (most recent call last):
+        ...
+    kcolor.data.photos.BrokenPhoto: cut short
+    """
+    try:
+        yield
+    except BrokenPhoto:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # The warning is raised only where a program made errors of warnings.
+        raise BrokenPhoto(_too_large()) from None
+    except FAULTS as error:
+        raise BrokenPhoto(_reason(error)) from error
+
+
+@dataclass(frozen=True)
+class RareTiff:
+    """A TIFF that Pillow cannot read: of floats, of planes, big-endian.
+
+    Args:
+        samples: Integers or floats (H, W, B) with grey or RGB first, then any
+            other bands.
+        white: The sample that is white; None where it must be guessed.
+        depth: Bits of a sample.
+        photometric: What the bands are: grey, grey whose 0 is white, or RGB.
+        extras: What the other bands are, e.g. transparency.
+        icc: The colour profile.
+        orientation: As in EXIF, 1 to 8.
+    """
+
+    format: ClassVar[str] = "TIFF"
+
+    samples: np.ndarray
+    white: int | None
+    depth: int
+    photometric: int
+    extras: tuple[int, ...]
+    icc: bytes | None
+    orientation: int
+
+    @classmethod
+    def read(cls, encoded: bytes) -> RareTiff:
+        """Reads the first page, after a check of the size it declares."""
+        import tifffile  # rarely needed
+
+        with tifffile.TiffFile(io.BytesIO(encoded)) as file:
+            page = file.pages.first
+            _check_size(page.imagewidth, page.imagelength)
+            # Nor may it hold a stack of slices or hundreds of bands.
+            _check_size(page.size, 1 / 4)
+            kinds = tifffile.PHOTOMETRIC
+            if page.axes not in ("YX", "YXS", "SYX") or (
+                page.photometric
+                not in (kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB)
+            ):
+                raise BrokenPhoto("a kind of tiff that cannot be read")
+            samples = page.asarray(maxworkers=1)
+            tags = {tag.code: tag.value for tag in page.tags}
+
+        if page.axes == "SYX":
+            samples = np.moveaxis(samples, 0, -1)
+        elif page.axes == "YX":
+            samples = samples[..., np.newaxis]
+        is_unsigned = samples.dtype.kind == "u" and samples.dtype.itemsize < 4
+        return cls(
+            samples,
+            white=2**page.bitspersample - 1 if is_unsigned else None,
+            depth=page.bitspersample,
+            photometric=page.photometric,
+            extras=page.extrasamples,
+            icc=tags.get(ExifTags.Base.InterColorProfile),
+            orientation=tags.get(ExifTags.Base.Orientation, 1),
+        )
+
+    def levels(self, dtype: type) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns colours and transparency in uint8 or uint16.
+
+        Returns:
+            (H, W, 1) grey or (H, W, 3) RGB, not multiplied by alpha, and alpha
+            (H, W) or None.
+        """
+        from tifffile import EXTRASAMPLE, PHOTOMETRIC
+
+        levels = scale(self.samples, self.white, dtype)
+        bands = 3 if self.photometric == PHOTOMETRIC.RGB else 1
+        if levels.shape[-1] < bands:
+            raise BrokenPhoto("damaged")
+        colours, alpha = levels[..., :bands], None
+        if self.photometric == PHOTOMETRIC.MINISWHITE:
+            colours = np.iinfo(dtype).max - colours
+        if self.extras and self.extras[0]:  # it is transparency
+            alpha = levels[..., bands]
+            if self.extras[0] == EXTRASAMPLE.ASSOCALPHA:
+                colours = divide_by_alpha(colours, alpha)
+        return colours, alpha
+
+    def in_8_bits(self) -> Image.Image:
+        """Returns the picture with its profile and orientation."""
+        bands, alpha = self.levels(np.uint8)
+        if alpha is not None:
+            bands = np.dstack([bands, alpha])
+        if bands.shape[-1] == 1:
+            bands = bands[..., 0]
+        image = Image.fromarray(np.ascontiguousarray(bands))
+        image.format = self.format
+        image.info["icc_profile"] = self.icc
+        image.getexif()[ExifTags.Base.Orientation] = self.orientation
+        return image
+
+
+def open_image(encoded: bytes) -> Image.Image | RareTiff:
+    """Reads the header of a picture file, and checks the size it declares.
+
+    Returns:
+        An image whose pixels are not yet decoded, or, where Pillow cannot read
+        the file, a TIFF whose pixels are.
+    """
+    if not encoded:
+        raise BrokenPhoto("empty file")
     try:
         image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
     except Image.UnidentifiedImageError:
         if encoded.startswith(_TIFF_STARTS):
-            return _tiff_of_rare_kind(encoded)
+            return RareTiff.read(encoded)
         raise
     _check_size(*image.size)
     if image.format == "TIFF" and _is_garbled(image):
-        return _tiff_of_rare_kind(encoded)
+        return RareTiff.read(encoded)
     return image
 
 
@@ -204,50 +328,6 @@ def _is_garbled(image: Image.Image) -> bool:
         and tags.get(ExifTags.Base.PlanarConfiguration) == 2
         and max(tags[ExifTags.Base.BitsPerSample]) > 8
     )
-
-
-def _tiff_of_rare_kind(encoded: bytes) -> Image.Image:
-    """Reads a TIFF that Pillow cannot: of floats, of planes, big-endian."""
-    import tifffile  # rarely needed
-
-    with tifffile.TiffFile(io.BytesIO(encoded)) as file:
-        page = file.pages.first
-        _check_size(page.imagewidth, page.imagelength)
-        # Nor may it hold a stack of slices or hundreds of bands.
-        _check_size(page.size, 1 / 4)
-        if page.axes not in ("YX", "YXS", "SYX") or page.photometric not in (
-            tifffile.PHOTOMETRIC.MINISWHITE,
-            tifffile.PHOTOMETRIC.MINISBLACK,
-            tifffile.PHOTOMETRIC.RGB,
-        ):
-            raise BrokenPhoto("a kind of tiff that cannot be read")
-        samples = page.asarray(maxworkers=1)
-        tags = {tag.code: tag.value for tag in page.tags}
-
-    if page.axes == "SYX":
-        samples = np.moveaxis(samples, 0, -1)
-    elif page.axes == "YX":
-        samples = samples[..., np.newaxis]
-    is_unsigned = samples.dtype.kind == "u" and samples.dtype.itemsize < 4
-    white = 2**page.bitspersample - 1 if is_unsigned else None
-    levels = _levels(samples, white)
-
-    colours = 3 if page.photometric == tifffile.PHOTOMETRIC.RGB else 1
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        levels[..., :1] = 255 - levels[..., :1]
-    bands = [levels[..., band] for band in range(colours)]
-    if page.extrasamples and page.extrasamples[0]:  # it is transparency
-        bands.append(levels[..., colours])
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(bands)]
-    if tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples[:1]:
-        mode = mode[:-1] + "a"  # Pillow's word for multiplied by alpha
-    image = Image.merge(
-        mode, [Image.fromarray(np.ascontiguousarray(band)) for band in bands]
-    )
-    image.info["icc_profile"] = tags.get(ExifTags.Base.InterColorProfile)
-    orientation = tags.get(ExifTags.Base.Orientation, 1)
-    image.getexif()[ExifTags.Base.Orientation] = orientation
-    return image
 
 
 def _check_size(width: float, height: float) -> None:
@@ -272,19 +352,25 @@ def _reason(error: BaseException) -> str:
     return "damaged"
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of a decoded image, 1 if it has none."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _FAULTS:
+    except FAULTS:
         return 1  # a photo is not worse for broken EXIF
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """Returns the picture in sRGB, on white where it is transparent."""
+def colours_and_alpha(
+    image: Image.Image,
+) -> tuple[Image.Image, Image.Image | None]:
+    """Separates the colours of a picture of 8 bits from its transparency.
+
+    Returns:
+        The colours in sRGB, of mode L where the picture is a grey one, else
+        RGB; the transparency of mode L, None where it has none.
+    """
     profile = image.info.get("icc_profile")
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _deep_grey(image)
-    elif image.mode == "La":  # multiplied by alpha, which has no way to RGBA
+    if image.mode == "La":  # multiplied by alpha, which has no way to RGBA
         image = image.convert("LA")
     alpha = None
     is_grey = image.mode in ("1", "L", "LA")
@@ -293,8 +379,13 @@ def _on_white(image: Image.Image) -> Image.Image:
         alpha = image.getchannel("A")
     if image.mode != "CMYK":
         # Grey stays grey until its profile, one of grey, is applied.
-        image = image.convert("L" if is_grey else "RGB")
-    image = _in_srgb(image, profile)
+        image = _in_mode(image, "L" if is_grey else "RGB")
+    return in_srgb(image, profile), alpha
+
+
+def on_white(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """Returns an L or RGB image as RGB, on white where it is transparent."""
+    image = _in_mode(image, "RGB")
     if alpha is None:
         return image
     page = Image.new("RGB", image.size, "white")
@@ -302,25 +393,71 @@ def _on_white(image: Image.Image) -> Image.Image:
     return page
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Converts L, RGB or CMYK to RGB."""
+def divide_by_alpha(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Undoes the multiplication of colours by their alpha.
+
+    Args:
+        colours: uint8 or uint16 (H, W, B).
+        alpha: The same type, (H, W).
+
+    Returns:
+        As `colours`; 0 where they are 0.
+
+    Example:
+
+    >>> divide_by_alpha(np.uint8([[[50]]]), np.uint8([[128]])).item()
+    100
+    """
+    white = np.iinfo(colours.dtype).max
+    factors = np.float32(white) / np.maximum(alpha, 1)
+    colours = np.rint(colours * factors[..., np.newaxis])
+    return np.minimum(colours, white).astype(alpha.dtype)
+
+
+def foreign_profile(
+    profile: bytes | None,
+) -> ImageCms.ImageCmsProfile | None:
+    """Parses a colour profile; None where it is none, damaged or sRGB."""
     if not profile:
-        return image.convert("RGB")
+        return None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if ImageCms.getProfileDescription(source).strip() in _SRGB_NAMES:
-            return image.convert("RGB")
+        parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = ImageCms.getProfileDescription(parsed).strip()
+    except (ImageCms.PyCMSError, OSError, TypeError):
+        return None
+    return None if name in _SRGB_NAMES else parsed
+
+
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Converts L to L, RGB or CMYK to RGB, as a profile says."""
+    is_grey = image.mode == "L"
+    source = foreign_profile(profile)
+    if source is not None:
         # A profile of another colour space than the picture's is an error.
-        return ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError):
         # Without its profile a photo is a little off, and still a photo.
-        return image.convert("RGB")
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            image = ImageCms.profileToProfile(
+                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+    return _in_mode(image, "L" if is_grey else "RGB")
 
 
-def _deep_grey(image: Image.Image) -> Image.Image:
-    """Scales a grey picture of more than 8 bits to 8."""
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    # Pillow copies an image that is in it already.
+    return image if image.mode == mode else image.convert(mode)
+
+
+def is_deep_grey(image: Image.Image) -> bool:
+    """Whether an image is grey, of integers of more than 8 bits or floats."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def deep_grey(image: Image.Image, dtype: type) -> np.ndarray:
+    """Scales a decoded grey image of more than 8 bits to uint8 or uint16.
+
+    Returns:
+        (H, W), 0 is black.
+    """
     tags = getattr(image, "tag_v2", {})
     samples = np.asarray(image)
     white = None
@@ -329,25 +466,40 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     elif image.mode == "I" and tags.get(ExifTags.Base.SampleFormat) != (2,):
         # Pillow has no unsigned integers of 32 bits.
         samples = samples.view(np.uint32)
-    levels = _levels(samples, white)
+    levels = scale(samples, white, dtype)
     # Pillow inverts 0-is-white pictures of up to 8 bits, deeper ones not.
     if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:
-        levels = 255 - levels
-    return Image.fromarray(levels)
+        levels = np.iinfo(dtype).max - levels
+    return levels
 
 
-def _levels(samples: np.ndarray, white: int | None) -> np.ndarray:
-    """Scales samples so that white is 255.
+def _shallow_grey(image: Image.Image) -> Image.Image:
+    levels = Image.fromarray(deep_grey(image, np.uint8))
+    levels.info["icc_profile"] = image.info.get("icc_profile")
+    return levels
+
+
+def scale(samples: np.ndarray, white: int | None, dtype: type) -> np.ndarray:
+    """Scales samples so that white is the highest of a type.
 
     Args:
         samples: Integers or floats.
         white: None to guess: the customary white nearest to the brightest
             sample, or that sample itself where it is brighter, so that
             nothing is clipped.
+        dtype: uint8 or uint16.
 
     Returns:
-        uint8 of the samples' shape.
+        Of that type and the samples' shape.
+
+    Example:
+
+    >>> scale(np.array([0.0, 0.5, 1.0]), None, np.uint8).tolist()
+    [0, 128, 255]
     """
+    highest = np.iinfo(dtype).max
+    if samples.dtype == dtype and white == highest:
+        return samples
     with np.errstate(over="ignore"):  # to infinity, which counts as black
         samples = samples.astype(np.float32)
     samples = np.where(np.isfinite(samples), np.maximum(samples, 0), 0)
@@ -355,4 +507,4 @@ def _levels(samples: np.ndarray, white: int | None) -> np.ndarray:
         brightest = max(samples.max(), np.finfo(np.float32).tiny)
         ratios = np.abs(np.log(_CUSTOMARY_WHITES / brightest))
         white = max(_CUSTOMARY_WHITES[ratios.argmin()], brightest)
-    return np.rint(samples * np.float32(255 / white)).astype(np.uint8)
+    return np.rint(samples * np.float32(highest / white)).astype(dtype)

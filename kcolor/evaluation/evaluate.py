@@ -21,10 +21,10 @@ from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import (
     Target,
-    open_model,
     open_target,
     with_runs,
 )
+from kcolor.trained import open_model
 
 SPLITS = (TEST, VALIDATION, TRAIN)
 # For targets that no training has bound to a source and a size.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +13,8 @@ from kcolor.data.pipeline import batches
 from kcolor.evaluation.figures import as_seen, per_photo
 from kcolor.evaluation.intervals import summarise
 from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
+from kcolor.exports import Predictor
 
-# (N, H, W, 1) lightness to (N, H, W, 2) ab, both in physical units.
-Predictor = Callable[[np.ndarray], np.ndarray]
 # target -> metric -> its value, the ends of its interval, the photos' number
 Measured = dict[str, dict[str, dict[str, float]]]
 

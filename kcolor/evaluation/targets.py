@@ -10,58 +10,22 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 from kcolor.color import rgb_to_lab
-from kcolor.colorizer import Colorizer
 from kcolor.data import photos as files
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import Data, Photos, squared
-from kcolor.errors import UserError, first_line, unknown
-from kcolor.evaluation import exports, references
-from kcolor.evaluation.measure import Predictor, batch_size, predicted
+from kcolor.errors import UserError, unknown
+from kcolor.evaluation import references
+from kcolor.evaluation.measure import batch_size, predicted
+from kcolor.exports import Predictor, open_export
+from kcolor.trained import Model
 from kcolor.training.run import Run
 
 REFERENCES = ("grey", "mean", "shuffled")
 # Mean difference of lightness, 0 to 100, of what claims to be the same photo:
 # far more than what any file format loses.
 OTHER_PHOTO = 8.0
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained colorizer and where it comes from.
-
-    Attributes:
-        name: What it is called in tables.
-        colorizer: The colorizer.
-        run: The run that trained it, where that is known.
-        data: What `--data` it was trained on, where that is known.
-    """
-
-    name: str
-    colorizer: Colorizer
-    run: Run | None
-    data: str | None
-
-    def target(self) -> Target:
-        """Returns the model as something that colours photos."""
-        compiled = tf.function(
-            self.colorizer, jit_compile=False, reduce_retracing=True
-        )
-
-        def predict(lightness: np.ndarray) -> np.ndarray:
-            try:
-                return compiled(lightness)
-            except (ValueError, tf.errors.InvalidArgumentError) as error:
-                size = self.colorizer.image_size
-                raise UserError(
-                    f"'{self.name}' cannot colour photos of this size "
-                    f"({first_line(error)}): it was trained with "
-                    f"--image-size {size}"
-                ) from error
-
-        return Target.of(self.name, predict, "model", self)
 
 
 @dataclass(frozen=True)
@@ -127,53 +91,6 @@ def with_runs(targets: Sequence[str]) -> list[str]:
             )
         found += finished
     return found
-
-
-def open_model(path: Path) -> Model | None:
-    """Returns the model of a run or of a `.keras` file; None if it is neither.
-
-    Raises:
-        UserError: The run has no model yet, or the file holds none.
-    """
-    file, run, data = path, None, None
-    if path.is_dir():
-        run = Run(path)
-        if not run.config.exists():
-            return None
-        if not run.is_finished:
-            raise UserError(
-                f"run '{path}' never finished: go on with kcolor-train --run "
-                f"'{path}' --resume"
-            )
-        file = run.model
-        data = _data_of(run)
-    elif path.suffix != ".keras":
-        return None
-    try:
-        colorizer = keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        # Keras raises what the part of the file that is wrong makes it raise.
-        raise UserError(
-            f"model '{file}' cannot be loaded ({first_line(error)})"
-        ) from error
-    if not isinstance(colorizer, Colorizer):
-        raise UserError(f"model '{file}' is no colorizer of kcolor")
-    name = path.stem if run is None else path.resolve().name
-    return Model(name, colorizer, run, data)
-
-
-def _data_of(run: Run) -> str:
-    """Returns what `--data` a run was trained on."""
-    try:
-        data = yaml.safe_load(run.config.read_text())["data"]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"run '{run.path}' has a damaged config.yaml ({first_line(error)}):"
-            " measure its model.keras, with --data"
-        ) from error
-    if not isinstance(data, str):
-        raise UserError(f"run '{run.path}' names no data in its config.yaml")
-    return data
 
 
 def reference(name: str, data: Data) -> Target:
@@ -266,18 +183,15 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
         UserError: There is no such thing.
     """
     if model is not None:
-        return model.target()
+        return Target.of(model.name, model.predictor(), "model", model)
     if text in REFERENCES:
         return reference(text, data)
     path = Path(text)
+    export = open_export(path)
+    if export is not None:
+        return Target.of(export.name, export.predict, "export")
     if path.is_dir():
-        folder = exports.saved_model_in(path)
-        if folder is None:
-            return coloured(path)
-        predict = exports.saved_model(folder)
-        return Target.of(_export_name(path), predict, "export")
-    if path.suffix == ".tflite" and path.exists():
-        return Target.of(path.stem, exports.tflite(path), "export")
+        return coloured(path)
     if path.exists():
         raise UserError(
             f"'{text}' is no run, no .keras or .tflite file and no folder of "
@@ -285,12 +199,6 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
         )
     known = ["RUN", "FILE.keras", "FILE.tflite", "FOLDER"]
     raise unknown("target", text, [*REFERENCES, *known])
-
-
-def _export_name(path: Path) -> str:
-    """Returns the name of a folder, or that of the model it is a version of."""
-    path = path.resolve()
-    return path.parent.name if path.name.isdigit() else path.name
 
 
 def _square(path: Path, size: int) -> np.ndarray:

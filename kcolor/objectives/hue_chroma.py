@@ -112,10 +112,10 @@ class HueChroma(Objective):
         mean = keras.ops.matmul(
             keras.ops.softmax(hue_logits, axis=-1), self._directions()
         )
-        sureness = length(mean)[..., None]
+        sureness = keras.ops.expand_dims(length(mean), -1)
         chroma = self._quantile(chroma_logits, 0.5)
         fade = keras.ops.minimum(sureness / UNSURE, 1.0)
-        return chroma[..., None] * fade * mean / sureness
+        return keras.ops.expand_dims(chroma, -1) * fade * mean / sureness
 
     def sample(self, forward, seeds):
         hue_logits, chroma_logits = self._logits(forward())

@@ -103,10 +103,12 @@ class MixtureDensity(Objective):
         log_shares, centres, sigmas = self.mixture(outputs)
         if self.answer == "mean":
             shares = keras.ops.exp(log_shares)
-            return keras.ops.sum(shares[..., None] * centres, axis=-2)
-        heights = log_shares - keras.ops.sum(keras.ops.log(sigmas), axis=-1)
-        best = keras.ops.argmax(heights, axis=-1)[..., None, None]
-        return keras.ops.take_along_axis(centres, best, axis=-2)[..., 0, :]
+        else:
+            heights = log_shares - keras.ops.sum(keras.ops.log(sigmas), axis=-1)
+            best = keras.ops.argmax(heights, axis=-1)
+            shares = keras.ops.one_hot(best, self.components)
+        shares = keras.ops.expand_dims(shares, axis=-1)
+        return keras.ops.sum(shares * centres, axis=-2)
 
     def sample(self, forward, seeds):
         # Not the component first: neighbours whose mixtures are alike may have

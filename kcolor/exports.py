@@ -2,15 +2,63 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from kcolor.errors import UserError, first_line
-from kcolor.evaluation.measure import Predictor
+
+# (N, H, W, 1) lightness to (N, H, W, 2) ab, both in physical units.
+Predictor = Callable[[np.ndarray], np.ndarray]
 
 SIGNATURE = "serving_default"
+NOTES = "kcolor.json"  # what an export says of itself
+EXTRA = "assets.extra"  # where a SavedModel keeps what is no part of it
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a file or a folder that kcolor, or another tool, exported answers.
+
+    Attributes:
+        name: What it is called in tables.
+        predict: Lightness to ab.
+        image_size: Height and width of the photos it was trained on, in pixels;
+            None where it does not say.
+        is_fixed: Whether it takes photos of that size alone.
+    """
+
+    name: str
+    predict: Predictor
+    image_size: int | None
+    is_fixed: bool
+
+
+def open_export(path: Path) -> Export | None:
+    """Returns the export that a path names; None if it names none.
+
+    Args:
+        path: A SavedModel, the folder of its versions, or a `.tflite` file.
+
+    Raises:
+        UserError: It cannot be loaded, answers something else, or what runs it
+            is not installed.
+    """
+    if path.is_dir():
+        folder = saved_model_in(path)
+        if folder is None:
+            return None
+        whole = path.resolve()
+        name = whole.parent.name if whole.name.isdigit() else whole.name
+        return _saved_model(folder, name)
+    if path.suffix == ".tflite" and path.exists():
+        return _tflite(path)
+    return None
 
 
 def saved_model_in(folder: Path) -> Path | None:
@@ -28,12 +76,8 @@ def saved_model_in(folder: Path) -> Path | None:
     return None
 
 
-def saved_model(folder: Path) -> Predictor:
-    """Returns what a SavedModel predicts by `serving_default`, (L) to (ab).
-
-    Raises:
-        UserError: It cannot be loaded or answers something else.
-    """
+def _saved_model(folder: Path, name: str) -> Export:
+    """Returns what a SavedModel predicts by `serving_default`, (L) to (ab)."""
     try:
         loaded = tf.saved_model.load(folder)
         signature = loaded.signatures[SIGNATURE]
@@ -44,11 +88,8 @@ def saved_model(folder: Path) -> Predictor:
             f"SavedModel '{folder}' cannot be loaded ({first_line(error)})"
         ) from error
     outputs = signature.structured_outputs
-    _check(
-        folder,
-        [spec.shape.as_list() for spec in inputs.values()],
-        [spec.shape.as_list() for spec in outputs.values()],
-    )
+    shapes = [spec.shape.as_list() for spec in inputs.values()]
+    _check(folder, shapes, [spec.shape.as_list() for spec in outputs.values()])
     (source,), (answer,) = inputs, outputs
 
     def predict(lightness):
@@ -57,16 +98,13 @@ def saved_model(folder: Path) -> Predictor:
             **{source: tf.convert_to_tensor(lightness)}
         )[answer]
 
-    return _refusing(predict, folder)
+    file = folder / EXTRA / NOTES
+    notes = _notes(file.read_bytes()) if file.exists() else {}
+    return _export(name, _refusing(predict, folder), shapes[0], notes)
 
 
-def tflite(file: Path) -> Predictor:
-    """Returns what a TFLite model predicts, (L) to (ab).
-
-    Raises:
-        UserError: It cannot be loaded, answers something else, or what runs it
-            is not installed.
-    """
+def _tflite(file: Path) -> Export:
+    """Returns what a TFLite model predicts, (L) to (ab)."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
@@ -82,15 +120,15 @@ def tflite(file: Path) -> Predictor:
         raise UserError(
             f"TFLite model '{file}' cannot be loaded ({first_line(error)})"
         ) from error
-    _check(
-        file,
-        [list(part["shape_signature"]) for part in inputs],
-        [list(part["shape_signature"]) for part in outputs],
-    )
+    shapes = [[int(n) for n in part["shape_signature"]] for part in inputs]
+    _check(file, shapes, [list(part["shape_signature"]) for part in outputs])
     (source,), (answer,) = inputs, outputs
+    alone = shapes[0][0] == 1  # it takes one photo at a time
 
     def predict(lightness):
         lightness = np.asarray(lightness)
+        if alone and len(lightness) > 1:
+            return np.concatenate([predict(photo[None]) for photo in lightness])
         if list(lightness.shape) != list(
             interpreter.get_input_details()[0]["shape"]
         ):
@@ -103,7 +141,32 @@ def tflite(file: Path) -> Predictor:
         return _real(interpreter.get_tensor(answer["index"]), answer)
 
     interpreter.allocate_tensors()
-    return _refusing(predict, file)
+    notes = {}
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if NOTES in archive.namelist():
+                notes = _notes(archive.read(NOTES))
+    return _export(file.stem, _refusing(predict, file), shapes[0], notes)
+
+
+def _notes(written: bytes) -> dict:
+    """Returns what an export says of itself; nothing, where that is damaged."""
+    try:
+        return dict(json.loads(written))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _export(
+    name: str, predict: Predictor, shape: list[int | None], notes: dict
+) -> Export:
+    height, width = shape[1:3]
+    fixed = height if height == width and (height or -1) > 0 else None
+    size = notes.get("image_size", fixed)
+    is_fixed = bool(notes.get("fixed_size", fixed is not None))
+    return Export(
+        name, predict, size if isinstance(size, int) else None, is_fixed
+    )
 
 
 def _check(path: Path, inputs: list[list], outputs: list[list]) -> None:
