@@ -18,6 +18,7 @@ _PUBLIC = {
     "Experiment": "kcolor.training.experiment",
     "UserError": "kcolor.errors",
     "evaluate": "kcolor.evaluation.evaluate",
+    "export": "kcolor.serving.export",
     "report": "kcolor.evaluation.report",
     "search": "kcolor.searching.search",
     "train": "kcolor.trainer",

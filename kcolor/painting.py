@@ -57,7 +57,8 @@ def network_size(
         return image_size, image_size
     sides = tf.cast(tf.stack([height, width]), tf.float32)
     sides = tf.round(sides * (image_size / tf.reduce_min(sides)))
-    return tuple(tf.minimum(tf.cast(sides, tf.int32), LONGEST * image_size))
+    sides = tf.minimum(tf.cast(sides, tf.int32), LONGEST * image_size)
+    return tuple(tf.unstack(sides))
 
 
 def lightness_of(samples: tf.Tensor) -> tf.Tensor:

@@ -4,11 +4,11 @@ import argparse
 import functools
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 
 import kcolor
 from kcolor.errors import Interrupted, UserError
+from kcolor.quiet import quietly
 
 
 def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
@@ -67,23 +67,12 @@ class Parser(argparse.ArgumentParser):
 def load_tensorflow() -> None:
     """Imports TensorFlow without its notes on start.
 
-    No user can act on them, and its own switch does not reach those from before
-    its log is set up. Should the import fail, they are shown.
+    Should the import fail, they are shown.
     """
-    with tempfile.TemporaryFile() as notes:
-        stderr = os.dup(2)
-        os.dup2(notes.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with quietly():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-        except Exception:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()
 
 
 def _fail(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import tempfile
@@ -137,6 +138,56 @@ def load(
         if fresh <= useless:
             raise UserError(gathered.too_few(data, len(found)))
         useless |= fresh
+
+
+def sample(
+    data: str, image_size: int, counts: dict[str, int]
+) -> dict[str, np.ndarray]:
+    """Decodes a few photos of a source, spread over it evenly.
+
+    Args:
+        data: What `kcolor.data.sources.open_source` takes.
+        image_size: Height and width of the photos, in pixels.
+        counts: How many of each split, "train" or "test"; fewer where there
+            are fewer. Photos of validation count as training photos.
+
+    Returns:
+        uint8 (n, image_size, image_size, 3) of each split.
+
+    Raises:
+        UserError: The source cannot be opened, or holds no usable photo.
+    """
+    source = open_source(data)
+    if source.test is not None:
+        files = {TRAIN: source.train, TEST: source.test}
+        rows = {split: np.arange(len(part)) for split, part in files.items()}
+    else:
+        files = {TRAIN: source.train, TEST: source.train}
+        splits = assign(_digests(source.train), {TEST: TEST_SHARE})
+        rows = {
+            split: np.flatnonzero(np.array(splits) == split) for split in files
+        }
+    return {
+        split: _some(files[split], rows[split], count, image_size, data)
+        for split, count in counts.items()
+    }
+
+
+def _some(
+    files: Files, rows: np.ndarray, count: int, image_size: int, data: str
+) -> np.ndarray:
+    """Returns up to `count` of some files, decoded, without the broken ones."""
+    count = min(count, len(rows))
+    chosen = set(rows[np.arange(count) * len(rows) // max(count, 1)].tolist())
+    squares = []
+    for row, element in enumerate(files.dataset.as_numpy_iterator()):
+        if row in chosen:
+            with contextlib.suppress(photos.BrokenPhoto, OSError):
+                pixels = photos.decode(files.read(element))
+                squares.append(squared(pixels, image_size, image_size))
+    if not squares:
+        raise UserError(f"data '{data}' has no usable photo: add photos")
+    return np.stack(squares)
 
 
 def assign(digests: list[bytes], shares: dict[str, float]) -> list[str]:

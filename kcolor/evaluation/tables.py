@@ -8,6 +8,7 @@ import numpy as np
 
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
+from kcolor.text import aligned
 
 
 def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:
@@ -28,7 +29,7 @@ def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:
     rmse_ab                 0.00 [ 0.00,  0.00]
     ...
     """
-    return _aligned(
+    return aligned(
         [
             ["", *measured],
             *(
@@ -69,22 +70,9 @@ def everything(measured: Measured) -> str:
             for name in ranked
         ]
         parts.append(f"{metric} by domain (photos), {first}'s best first:")
-        parts.append(_aligned([["", *measured], *rows]))
+        parts.append(aligned([["", *measured], *rows]))
     return "\n\n".join(parts)
 
 
 def _cell(figure: dict[str, float]) -> str:
     return "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**figure)
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """Returns rows whose first column stands left, all others right."""
-    first, *others = (max(map(len, c)) + 2 for c in zip(*rows, strict=True))
-    return "\n".join(
-        f"{name:{first}}"
-        + "".join(
-            f"{cell:>{width}}"
-            for cell, width in zip(cells, others, strict=True)
-        )
-        for name, *cells in rows
-    )

@@ -1,0 +1,1 @@
+"""What other programs run: SavedModel for TF Serving, and TFLite."""

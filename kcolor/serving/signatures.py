@@ -1,0 +1,94 @@
+"""What an export answers, as TensorFlow graphs."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from kcolor.colorizer import Colorizer
+from kcolor.painting import network_size, paint, shrunk_lightness
+from kcolor.serving.decoding import decoded
+
+COMPRESSION = 3  # of PNGs, 0 to 9: from there on only slower
+
+
+class Signatures:
+    """The two questions that TF Serving can be asked.
+
+    Args:
+        colorizer: Who answers.
+        most_pixels: What larger photos are refused by.
+    """
+
+    def __init__(self, colorizer: Colorizer, most_pixels: int):
+        self.colorizer = colorizer
+        self.most_pixels = most_pixels
+        self.fixed = colorizer.network.inputs[0].shape[1]
+        # Once in the graph, however often it is called.
+        self._ask = tf.function(
+            colorizer, input_signature=[self.lightness_spec], jit_compile=False
+        )
+
+    @property
+    def lightness_spec(self) -> tf.TensorSpec:
+        """Of what the network takes."""
+        shape = (None, self.fixed, self.fixed, 1)
+        return tf.TensorSpec(shape, tf.float32, "L")
+
+    def ab(self, L) -> dict[str, tf.Tensor]:
+        """Returns ab, (N, H, W, 2), of lightness, (N, H, W, 1), of any size.
+
+        At the photos' own size, by networks that take any. For those that take
+        one the photos are resized, and what they answer is, too.
+        """
+        if not self.fixed:
+            return {"ab": self._ask(L)}
+        size = (self.fixed, self.fixed)
+
+        def resized():
+            small = tf.image.resize(L, size, "lanczos3", antialias=True)
+            ab = self._ask(tf.clip_by_value(small, 0.0, 100.0))
+            return tf.image.resize(ab, tf.shape(L)[1:3])
+
+        return {
+            "ab": tf.cond(
+                tf.reduce_all(tf.shape(L)[1:3] == size),
+                lambda: self._ask(tf.ensure_shape(L, (None, *size, 1))),
+                resized,
+            )
+        }
+
+    def photos(self, image_bytes) -> dict[str, tf.Tensor]:
+        """Returns PNGs, string (N,), of encoded JPEGs or PNGs, string (N,).
+
+        Each has its photo's own size, lightness, depth and transparency.
+        """
+
+        def photo(item):
+            return decoded(*item, self.most_pixels, self._coloured)
+
+        return {
+            "photo_bytes": tf.map_fn(
+                photo,
+                (image_bytes, tf.range(tf.size(image_bytes))),
+                fn_output_signature=tf.TensorSpec((), tf.string),
+                parallel_iterations=1,  # memory for one photo at a time
+            )
+        }
+
+    def _coloured(self, samples: tf.Tensor) -> tf.Tensor:
+        """Returns the PNG of a photo, (H, W, C), with its colours."""
+        channels = tf.shape(samples)[-1]
+        colours = tf.where(channels > 2, 3, 1)
+        alpha = samples[..., colours:]
+        # Grey three times: few operations take 16 bits, but this one.
+        rgb = tf.gather(samples, tf.minimum(tf.range(3), colours - 1), axis=-1)
+        height, width = tf.unstack(tf.shape(rgb)[:2])
+        size = network_size(
+            height, width, self.colorizer.image_size, bool(self.fixed)
+        )
+        lightness = shrunk_lightness(rgb, *size)
+        lightness = tf.ensure_shape(lightness, self.lightness_spec.shape[1:])
+        painted = paint(rgb, self._ask(lightness[None])[0])
+        return tf.io.encode_png(
+            tf.concat([painted, alpha], axis=-1), compression=COMPRESSION
+        )
