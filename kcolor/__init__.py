@@ -17,6 +17,7 @@ _PUBLIC = {
     "Colorizer": "kcolor.colorizer",
     "Experiment": "kcolor.training.experiment",
     "UserError": "kcolor.errors",
+    "colorize": "kcolor.colorizing.painter",
     "evaluate": "kcolor.evaluation.evaluate",
     "export": "kcolor.serving.export",
     "report": "kcolor.evaluation.report",

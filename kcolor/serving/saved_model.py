@@ -36,7 +36,6 @@ def write(
     """
     signatures = Signatures(colorizer, most_pixels)
     archive = keras.export.ExportArchive()
-    archive.track(colorizer)
     archive.add_endpoint(
         SIGNATURE,
         signatures.ab,

@@ -1,0 +1,1 @@
+"""Anyone's photos, coloured at their own size."""

@@ -1,0 +1,356 @@
+"""Photo files in, coloured photo files out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tensorflow as tf
+from PIL import Image
+
+from kcolor.colorizing.painter import Look, Painter
+from kcolor.data import originals, photos
+from kcolor.data.originals import Original
+from kcolor.errors import UserError, first_line, unknown
+from kcolor.files import check_writable, whole
+
+STANDARD = "-"  # stdin or stdout
+# Photos at once, and their pixels: memory does not grow with the folder.
+BATCH, BATCH_PIXELS = 32, 12_000_000
+# What one photo can be wrong with, and the others not.
+_FAULTS = (
+    photos.BrokenPhoto,
+    UserError,
+    OSError,
+    MemoryError,
+    tf.errors.OpError,
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A photo file and where its colourings go.
+
+    Attributes:
+        source: The file; None for stdin.
+        targets: One file for each colouring; none for stdout.
+        suffix: The format they are written in; None for that of the photo.
+    """
+
+    source: Path | None
+    targets: tuple[Path, ...]
+    suffix: str | None
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        return str(self.source or "stdin")
+
+    def suffix_for(self, original: Original) -> str:
+        """Returns the suffix that says how a photo is to be written."""
+        kinds = originals.WRITABLE.items()
+        own = (suffix for suffix, kind in kinds if kind == original.format)
+        return self.suffix or next(own, ".png")
+
+
+@dataclass
+class Outcome:
+    """What became of all photos.
+
+    Attributes:
+        coloured: How many were.
+        skipped: How many had been before.
+        failed: Name and fault of each that could not be.
+        seconds: What it took.
+    """
+
+    coloured: int = 0
+    skipped: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        rate = self.coloured / max(self.seconds, 1e-9)
+        line = f"{self.coloured} coloured"
+        if self.coloured > 1:
+            line += f" ({rate:.1f} photos/s)"
+        if self.skipped:
+            line += f", {self.skipped} skipped that exist"
+        if self.failed:
+            line += f", {len(self.failed)} failed"
+        return line
+
+
+def colorize_files(
+    model: str | Path,
+    sources: Sequence[str],
+    out: str,
+    look: Look,
+    *,
+    compare: bool = False,
+    suffix: str | None = None,
+    skip_existing: bool = False,
+    overwrite: bool = False,
+    progress: Callable = lambda items, *_: items,
+    warn: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Colours photo files, at their own size and with all that they hold.
+
+    Args:
+        model: As `kcolor.colorize` takes it.
+        sources: Files, folders, which are searched for photos, or "-" for
+            stdin.
+        out: Folder to write to, in which each photo keeps its name, and its
+            place in its folder; for a single photo also a file, or "-" for
+            stdout.
+        look: How the colours are to look.
+        compare: Whether to put the grey photo to the left of the coloured one.
+        suffix: Format to write, such as ".png"; None for that of each photo.
+        skip_existing: Whether to leave out photos whose file is there.
+        overwrite: Whether to replace files that are there.
+        progress: Wraps the photos, to show how far it is.
+        warn: Is told a line about each photo that fails.
+
+    Raises:
+        UserError: The model, a source or `out` cannot be used. What is wrong
+            with a single photo is told in the outcome.
+    """
+    began = time.monotonic()
+    outcome = Outcome()
+    tasks = _tasks(sources, out, suffix, look.samples)
+    if not (skip_existing or overwrite):
+        _refuse_existing(tasks)
+    left = tasks
+    if skip_existing:
+        left = [task for task in tasks if not _is_done(task)]
+        outcome.skipped = len(tasks) - len(left)
+    if not left:
+        return outcome
+    if out != STANDARD:
+        check_writable(left[0].targets[0])
+    painter = Painter(model, look)
+    began = time.monotonic()  # the rate is that of photos, not of loading
+    results = _coloured(painter, left, compare)
+    for task, fault in progress(results, len(left), "colouring", " photos"):
+        if fault:
+            outcome.failed.append((task.name, fault))
+            warn(f"'{task.name}': {fault}")
+        else:
+            outcome.coloured += 1
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+# === What to colour, and where to ===
+
+
+def _tasks(
+    sources: Sequence[str], out: str, suffix: str | None, samples: int | None
+) -> list[Task]:
+    if suffix is not None and suffix.lower() not in originals.WRITABLE:
+        raise unknown("format", suffix, originals.WRITABLE)
+    folder = Path(out)
+    named = folder.suffix.lower()
+    is_folder = any(Path(source).is_dir() for source in sources)
+    is_single = len(sources) == 1 and not is_folder
+    if out == STANDARD:
+        if not is_single or samples is not None:
+            raise UserError("-o - takes one photo, and one colouring of it")
+        source = None if sources[0] == STANDARD else _file(sources[0])
+        return [Task(source, (), suffix)]
+    if STANDARD in sources and not (is_single and named):
+        raise UserError("photo - needs -o FILE or -o -, and no other photo")
+    if is_single and named and not folder.is_dir():
+        if named not in originals.WRITABLE:
+            raise unknown("format", named, originals.WRITABLE)
+        source = None if sources[0] == STANDARD else _file(sources[0])
+        return _checked([_task(source, folder, suffix or named, samples)])
+    if folder.is_file():
+        raise UserError(f"-o '{out}' is a file: give a folder for many photos")
+    tasks = []
+    for source in sources:
+        for path, name in _found(Path(source), folder):
+            ending = suffix or originals.suffix_for(name)
+            target = folder / name.with_suffix(ending)
+            tasks.append(_task(path, target, ending, samples))
+    return _checked(tasks)
+
+
+def _task(
+    source: Path | None, target: Path, suffix: str, samples: int | None
+) -> Task:
+    targets = [target]
+    if samples is not None:
+        targets = [
+            target.with_name(f"{target.stem}-{draw}{target.suffix}")
+            for draw in range(1, samples + 1)
+        ]
+    return Task(source, tuple(targets), suffix)
+
+
+def _file(source: str) -> Path:
+    if not Path(source).exists():
+        raise UserError(f"photo '{source}' does not exist: check the path")
+    return Path(source)
+
+
+def _found(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yields the photo files that a source names, and their names."""
+    if not source.is_dir():
+        yield _file(source), Path(source.name)
+        return
+    out = out.resolve()
+    paths = [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.suffix.lower() in photos.SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+        # What was coloured before is no photo to colour.
+        and (source.resolve() == out or out not in path.resolve().parents)
+    ]
+    if not paths:
+        raise UserError(
+            f"folder '{source}' holds no photo: kcolor looks for "
+            f"{' '.join(sorted(photos.SUFFIXES))}"
+        )
+    for path in paths:
+        yield path, path.relative_to(source)
+
+
+def _checked(tasks: list[Task]) -> list[Task]:
+    """Refuses photos that would be written over each other, or themselves."""
+    sources = {task.source.resolve() for task in tasks if task.source}
+    taken: dict[Path, Task] = {}
+    for task in tasks:
+        for target in task.targets:
+            if target.resolve() in sources:
+                raise UserError(
+                    f"'{target}' is a photo to colour and would be "
+                    "overwritten: give another -o"
+                )
+            other = taken.setdefault(target.resolve(), task)
+            if other is not task:
+                raise UserError(
+                    f"'{other.name}' and '{task.name}' would both be written "
+                    f"to '{target}': colour them one after the other"
+                )
+    return tasks
+
+
+def _refuse_existing(tasks: list[Task]) -> None:
+    for task in tasks:
+        for target in task.targets:
+            if target.exists():
+                raise UserError(
+                    f"'{target}' exists: add --skip-existing to go on after "
+                    "it, --overwrite to replace it, or give another -o"
+                )
+
+
+def _is_done(task: Task) -> bool:
+    return bool(task.targets) and all(file.exists() for file in task.targets)
+
+
+# === From file to file ===
+
+
+def _coloured(
+    painter: Painter, tasks: list[Task], compare: bool
+) -> Iterator[tuple[Task, str]]:
+    """Yields each task when it is done, and its fault or nothing."""
+    # Pillow and TensorFlow both leave Python's lock.
+    with ThreadPoolExecutor(psutil.cpu_count()) as pool:
+        for batch in _batches(tasks):
+            read = list(pool.map(_attempt(_read), batch))
+            whole_ones = [
+                (task, original)
+                for task, original in zip(batch, read, strict=True)
+                if isinstance(original, Original)
+            ]
+            colours = painter.colours([o.samples for _, o in whole_ones])
+
+            def finish(item):
+                (task, original), own = item
+                return _write(painter, task, original, own, compare)
+
+            items = zip(whole_ones, colours, strict=True)
+            done = pool.map(_attempt(finish), items)
+            for task, original in zip(batch, read, strict=True):
+                fault = original if isinstance(original, str) else next(done)
+                yield task, fault or ""
+
+
+def _attempt(function: Callable) -> Callable:
+    """Returns a function that gives a fault, in a line, instead of raising."""
+
+    def attempt(item):
+        try:
+            return function(item)
+        except _FAULTS as error:
+            return getattr(error, "strerror", None) or first_line(error)
+
+    return attempt
+
+
+def _batches(tasks: list[Task]) -> Iterator[list[Task]]:
+    """Yields photos that are coloured at once, few where they are large."""
+    batch, pixels = [], 0
+    for task in tasks:
+        size = _pixels(task)
+        if batch and (len(batch) == BATCH or pixels + size > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(task)
+        pixels += size
+    yield batch
+
+
+def _pixels(task: Task) -> int:
+    """Returns how many pixels a file declares; 0 where it is no photo."""
+    if task.source is None:
+        return 0
+    try:
+        with Image.open(task.source) as image:
+            return image.width * image.height
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0
+
+
+def _read(task: Task) -> Original:
+    if task.source is None:
+        return originals.read(sys.stdin.buffer.read())
+    return originals.read(task.source.read_bytes())
+
+
+def _write(
+    painter: Painter,
+    task: Task,
+    original: Original,
+    colours: list[np.ndarray],
+    compare: bool,
+) -> None:
+    rgb_of = [painter.paint(original.samples, ab) for ab in colours]
+    if compare:
+        grey = painter.paint(original.samples, np.zeros_like(colours[0]))
+        rgb_of = [np.concatenate([grey, rgb], axis=1) for rgb in rgb_of]
+        if original.alpha is not None:
+            alpha = np.concatenate([original.alpha] * 2, axis=1)
+            original = dataclasses.replace(original, alpha=alpha)
+    for number, rgb in enumerate(rgb_of):
+        encoded = originals.encode(rgb, original, task.suffix_for(original))
+        if not task.targets:
+            sys.stdout.buffer.write(encoded)
+            sys.stdout.buffer.flush()
+            return
+        target = task.targets[number]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole(target) as path:
+            path.write_bytes(encoded)
