@@ -82,12 +82,14 @@ def test_saturation_multiplies_the_colours(l2):
     assert chroma(vivid) == pytest.approx(2 * chroma(plain), rel=0.1)
 
 
-def test_a_lower_temperature_is_bolder(ce):
-    own, safer, safe = (
-        chroma(kcolor.colorize(photo(), ce, temperature=temperature))
-        for temperature in (None, 1.0, 10.0)
+def test_the_temperature_is_that_of_the_answer(ce):
+    (own,), (mode,), (flat,) = (
+        Painter(ce, Look(temperature=temperature)).colours([photo()])[0]
+        for temperature in (None, 0.0, 1000.0)
     )
-    assert own > safer > safe
+    np.testing.assert_array_equal(mode % 10, 0)  # each pixel a bin's centre
+    assert (own % 10).any()
+    assert np.ptp(flat, axis=(0, 1)).max() < 1  # all bins count alike
     assert ce.objective.temperature == 0.38
 
 
