@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-HEAD = 2**18  # bytes of a JPEG that are searched for its orientation
+# Bytes and segments of a JPEG that are searched for its orientation: it stands
+# among the first, and nobody shall keep a server busy with searching.
+HEAD, SEGMENTS = 2**18, 64
 EXIF = b"Exif\0\0"
 APP1, SCAN, END = 0xE1, 0xDA, 0xD9  # markers of a JPEG's segments
 ORIENTATION = 0x0112  # a tag
@@ -123,20 +125,22 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
         return tf.where(is_inside, values, 0)
 
     # === The segment that holds EXIF ===
-    def goes_on(place, found):
+    def goes_on(_, place, found):
         marker = at(place, 2)
         is_segment = (marker[0] == 0xFF) & (marker[1] != SCAN)
         is_segment &= (marker[1] != END) & (place < length)
         return is_segment & (found < 0)
 
-    def look(place, found):
+    def look(passed, place, found):
         start = at(place, 10)
         is_exif = (start[1] == APP1) & tf.reduce_all(start[4:] == list(EXIF))
         size = 256 * start[2] + start[3]
         following = place + 2 + tf.maximum(size, 2)
-        return following, tf.where(is_exif, place + 10, found)
+        return passed + 1, following, tf.where(is_exif, place + 10, found)
 
-    _, base = tf.while_loop(goes_on, look, (2, -1))
+    *_, base = tf.while_loop(
+        goes_on, look, (0, 2, -1), maximum_iterations=SEGMENTS
+    )
 
     # === Its first directory of tags ===
     is_little = at(base, 1)[0] == ord("I")

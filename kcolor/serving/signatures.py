@@ -9,6 +9,9 @@ from kcolor.painting import network_size, paint, shrunk_lightness
 from kcolor.serving.decoding import decoded
 
 COMPRESSION = 3  # of PNGs, 0 to 9: from there on only slower
+# Pixels of all photos in a request for ab: networks hold hundreds of numbers
+# for each. As many as 32 photos of 256x256.
+MOST_LIGHTNESS = 2**21
 
 
 class Signatures:
@@ -39,7 +42,17 @@ class Signatures:
 
         At the photos' own size, by networks that take any. For those that take
         one the photos are resized, and what they answer is, too.
+
+        Raises:
+            tf.errors.InvalidArgumentError: More than `MOST_LIGHTNESS` numbers.
         """
+        refusal = tf.debugging.Assert(
+            tf.size(L, tf.int64) <= MOST_LIGHTNESS,
+            [f"more than {MOST_LIGHTNESS} pixels in one request, shape of L:"]
+            + [tf.shape(L)],
+        )
+        with tf.control_dependencies([refusal]):
+            L = tf.identity(L)
         if not self.fixed:
             return {"ab": self._ask(L)}
         size = (self.fixed, self.fixed)
