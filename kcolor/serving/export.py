@@ -40,7 +40,7 @@ def export(
     out: str | Path,
     formats: Sequence[str] = FORMATS,
     name: str | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     megapixels: int = MEGAPIXELS,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, tuple[Path, Parity]]:
@@ -81,7 +81,7 @@ def export(
         raise UserError(f"--name '{name}' is no name of a model: use letters")
     check_writable(folder / "model")
     size = model.colorizer.image_size
-    data = data or model.data or "demo"
+    data = str(data or model.data or "demo")
     photos = sample(data, size, {TRAIN: CALIBRATION, TEST: COMPARED})
     calibration = rgb_to_lightness(photos[TRAIN] / 255.0)[..., None].numpy()
     reference = Reference(model, photos[TEST])
@@ -176,7 +176,7 @@ def _model(path: Path) -> Model:
 
 def _next_version(folder: Path, name: str) -> int:
     """Returns the version after all that have left anything in a folder."""
-    pattern = re.compile(rf"(?:{re.escape(name)}-)?(\d+)\D*")
+    pattern = re.compile(rf"(?:{re.escape(name)}-)?(\d+)(?:[-.].*)?")
     matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
     return max((int(match[1]) for match in matches if match), default=0) + 1
 

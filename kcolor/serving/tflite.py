@@ -51,7 +51,12 @@ def write(
         notes: What the export says of itself, as JSON has it. They are appended
             as a zip archive, as TFLite's own metadata keep files.
     """
-    with tempfile.TemporaryDirectory() as folder, quietly():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        quietly(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # TensorFlow's, of its own parts
         _archive(colorizer, folder)
         if precision == "int8":
             made = _quantised(folder, colorizer, calibration)
@@ -110,9 +115,7 @@ def _quantised(
 
 def _features(debugger: tf.lite.experimental.QuantizationDebugger) -> list[str]:
     """Returns the names of all that is of 8 bits, from first to last."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of means over nothing
-        debugger.run()
+    debugger.run()
     # Each is checked by an operation "NumericVerify/NAME" and then a digit and
     # ":ORDER".
     found = [
