@@ -19,15 +19,15 @@ from kcolor.exports import NOTES, SIGNATURE
 from kcolor.quiet import quietly
 from kcolor.serving.signatures import Signatures
 
-# Of int8 models: operations that stay float, being no part of the network ...
+# Of int8 models: operations that stay float, being hardly a network's ...
 KEPT_OPERATIONS = (
     *("ADD", "ARG_MAX", "BATCH_MATMUL", "CUMSUM", "DIV", "EXP", "LOG"),
-    *("FULLY_CONNECTED", "LOG_SOFTMAX", "MAXIMUM", "MINIMUM", "MUL"),
-    *("REDUCE_MAX", "RESIZE_BILINEAR", "RSQRT", "SOFTMAX", "SQRT"),
-    *("SQUARED_DIFFERENCE", "SUB", "SUM", "TANH", "WHILE"),
+    *("LOG_SOFTMAX", "MAXIMUM", "MINIMUM", "MUL", "REDUCE_MAX"),
+    *("RESIZE_BILINEAR", "RSQRT", "SOFTMAX", "SQRT", "SQUARED_DIFFERENCE"),
+    *("SUB", "SUM", "TANH", "WHILE"),
 )
 # ... and shares of the features, from the first on, that may have to.
-KEPT_SHARES = (1 / 6, 1 / 3)
+KEPT_SHARES = (0, 1 / 6, 1 / 3)
 ALLOWED, CHECKED = 0.7, 16  # rmse_ab, and photos that it is found by
 
 
@@ -100,13 +100,12 @@ def _quantised(
             ),
         )
 
-    whole = debugger([])
-    made = whole.get_nondebug_quantized_model()
-    if _error(made, photos, truth) <= ALLOWED:
-        return made
-    features = _features(whole)
+    everything = _features(debugger([]))
+    network = re.compile(rf"/{re.escape(colorizer.network.name)}(_\d+)?/")
+    features = [name for name in everything if network.search(name)]
+    answer = [name for name in everything if not network.search(name)]
     for share in KEPT_SHARES:
-        kept = features[: round(share * len(features))]
+        kept = answer + features[: round(share * len(features))]
         made = debugger(kept).get_nondebug_quantized_model()
         if _error(made, photos, truth) <= ALLOWED:
             break
