@@ -27,7 +27,7 @@ KEPT_OPERATIONS = (
     *("SUB", "SUM", "TANH", "WHILE"),
 )
 # ... and shares of the features, from the first on, that may have to.
-KEPT_SHARES = (0, 1 / 6, 1 / 3)
+KEPT_SHARES = (0, 1 / 6, 1 / 3, 2 / 3)
 ALLOWED, CHECKED = 0.7, 16  # rmse_ab, and photos that it is found by
 
 

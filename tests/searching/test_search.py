@@ -148,6 +148,7 @@ def test_failing_trials_are_recorded_and_the_search_goes_on(found):
         assert Run(found / row["trial"]).config.exists()
 
 
+@pytest.mark.slow
 def test_the_best_experiment_repeats_the_best_trial(found, tmp_path):
     best = min(float(row["rmse_ab"] or "inf") for row in table(found))
     text = (found / "best.yaml").read_text()
@@ -165,6 +166,7 @@ def test_the_best_experiment_repeats_the_best_trial(found, tmp_path):
     assert min(scores) == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_search_can_be_measured_as_the_runs_in_it(found, tmp_path):
     done = [r["trial"] for r in table(found) if r["state"] == "done"]
     assert with_runs(["grey", str(found)]) == [
@@ -180,6 +182,7 @@ def test_a_search_can_be_measured_as_the_runs_in_it(found, tmp_path):
         with_runs([str(unfinished.parent)])
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_not_done_again(found, space):
     before = (found / "table.csv").read_text()
     began = time.monotonic()
@@ -188,6 +191,7 @@ def test_a_finished_search_is_not_done_again(found, space):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_space_s(found, space):
     with pytest.raises(UserError, match="of another space.* in budget:"):
         search(space(WITH_FAILURES, steps=7), found)
@@ -222,6 +226,7 @@ def test_a_folder_of_other_things_is_left_alone(space, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_tensorboard_knows_the_settings_and_the_scores(found):
     def session(folder: Path) -> EventAccumulator:
         return EventAccumulator(str(folder)).Reload()
