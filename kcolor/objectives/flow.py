@@ -57,6 +57,7 @@ class Flow(Objective):
     planes: ClassVar[int] = 3  # noised a and b, and the time
     can_sample: ClassVar[bool] = True
     sees_all: ClassVar[bool] = True
+    loops: ClassVar[bool] = True
     ema: ClassVar[float] = 0.999
 
     grid: PositiveInt = 4

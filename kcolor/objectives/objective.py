@@ -53,6 +53,8 @@ class Objective(Checked):
     can_sample: ClassVar[bool] = False
     # Whether the loss needs all of a photo's pixels, side by side.
     sees_all: ClassVar[bool] = False
+    # Whether `predict` asks the network in a loop.
+    loops: ClassVar[bool] = False
     # Share of the average of the weights that suits it, as `--ema`.
     ema: ClassVar[float] = 0.0
 

@@ -24,7 +24,7 @@ KEPT_OPERATIONS = (
     *("ADD", "ARG_MAX", "BATCH_MATMUL", "CUMSUM", "DIV", "EXP", "LOG"),
     *("LOG_SOFTMAX", "MAXIMUM", "MINIMUM", "MUL", "REDUCE_MAX"),
     *("RESIZE_BILINEAR", "RSQRT", "SOFTMAX", "SQRT", "SQUARED_DIFFERENCE"),
-    *("SUB", "SUM", "TANH", "WHILE"),
+    *("SUB", "SUM", "TANH"),
 )
 # ... and shares of the features, from the first on, that may have to.
 KEPT_SHARES = (0, 1 / 6, 1 / 3, 2 / 3)
@@ -88,18 +88,24 @@ def _quantised(
     photos = calibration[:CHECKED]
     truth = np.concatenate([colorizer(photo[None]) for photo in photos])
 
+    def converter() -> tf.lite.TFLiteConverter:
+        made = _converter(folder)
+        made.optimizations = [tf.lite.Optimize.DEFAULT]
+        made.representative_dataset = _one_by_one(calibration)
+        return made
+
     def debugger(kept: list[str]) -> tf.lite.experimental.QuantizationDebugger:
-        converter = _converter(folder)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = _one_by_one(calibration)
         return tf.lite.experimental.QuantizationDebugger(
-            converter=converter,
+            converter=converter(),
             debug_dataset=_one_by_one(calibration[:1]),
             debug_options=tf.lite.experimental.QuantizationDebugOptions(
                 denylisted_ops=list(KEPT_OPERATIONS), denylisted_nodes=kept
             ),
         )
 
+    if colorizer.objective.loops:
+        # What a loop holds can only be of 8 bits as a whole.
+        return converter().convert()
     everything = _features(debugger([]))
     network = re.compile(rf"/{re.escape(colorizer.network.name)}(_\d+)?/")
     features = [name for name in everything if network.search(name)]
