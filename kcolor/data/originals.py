@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import re
 import struct
 import sys
 import zlib
@@ -21,7 +20,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from kcolor.data import photos
+from kcolor.data import metadata, photos
 from kcolor.errors import UserError, unknown
 from kcolor.late import tf
 
@@ -50,26 +49,7 @@ _COMPRESS_LEVEL = 3
 # Of a TIFF's strips, before they are compressed.
 _STRIP_BYTES = 2**18
 
-_EXIF_START = b"Exif\0\0"
 _JPEGS_MOST_EXIF_BYTES = 65_533
-
-# Tags that say something of the photo, rather than how a file holds it.
-_DESCRIPTIVE_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Rating,
-    ExifTags.Base.XPTitle,
-    ExifTags.Base.XPComment,
-    ExifTags.Base.XPAuthor,
-    ExifTags.Base.XPKeywords,
-    ExifTags.Base.XPSubject,
-    ExifTags.Base.Copyright,
-)
 
 # Pillow's names of byte orders, little, big and native, and of their opposites.
 _OPPOSITES = {
@@ -139,7 +119,7 @@ def read(encoded: bytes) -> Original:
             samples, alpha, profile = _from_rare_tiff(image)
         else:
             samples, alpha, profile = _from_image(encoded, image)
-        exif, dpi = _metadata(encoded, image, samples.shape[:2])
+        exif, dpi = metadata.of(encoded, image, samples.shape[:2])
     # A JPEG with others behind it, e.g. its preview, is another to Pillow.
     file_format = "JPEG" if image.format == "MPO" else image.format
     return Original(samples, alpha, exif, profile, dpi, file_format)
@@ -409,130 +389,6 @@ def _in_type(samples: np.ndarray, dtype: type) -> np.ndarray:
     return (levels + (rest > 128)).astype(np.uint8)
 
 
-# === Metadata ===
-
-
-def _metadata(
-    encoded: bytes,
-    image: Image.Image | photos.RareTiff,
-    size: tuple[int, int],
-) -> tuple[bytes | None, tuple[float, float] | None]:
-    """Returns EXIF and resolution; None for what is missing or broken.
-
-    Args:
-        encoded: Content of the file.
-        image: The same, loaded.
-        size: Height and width of the upright photo.
-    """
-    exif = dpi = None
-    with contextlib.suppress(*photos.FAULTS):
-        if image.format == "TIFF":
-            tags = Image.Exif()
-            tags.load_from_fp(io.BytesIO(encoded))
-            exif = _exif_of_tags(tags, size)
-            dpi = _dpi_of_tags(tags)
-        elif image.info.get("exif"):
-            exif = _upright_exif(image.info["exif"], size)
-        else:  # a PNG can have it as text
-            exif = _exif_of_tags(image.getexif(), size)
-    with contextlib.suppress(*photos.FAULTS):
-        dpi = tuple(float(side) for side in dpi or image.info["dpi"])
-        # A file that knows none says 0, or 1.
-        if not all(1 < side < 2**16 for side in dpi):
-            dpi = None
-    return exif, dpi
-
-
-def _upright_exif(exif: bytes, size: tuple[int, int]) -> bytes:
-    """Makes EXIF true of an upright photo without a thumbnail.
-
-    Nothing in it moves: the notes of cameras, which only their makers can
-    rewrite, point to places in the whole.
-
-    Args:
-        exif: As a file has it.
-        size: Height and width of the upright photo.
-    """
-    block = bytearray(re.sub(rb"^(Exif\0\0)+", b"", exif))
-    order = {b"II": "<", b"MM": ">"}[bytes(block[:2])]
-
-    def number(place: int) -> int:
-        return struct.unpack_from(order + "I", block, place)[0]
-
-    def directory(start: int) -> tuple[dict[int, int], int]:
-        """Returns the place of each tag's entry, and their end."""
-        (count,) = struct.unpack_from(order + "H", block, start)
-        end = start + 2 + 12 * count
-        places = range(start + 2, end, 12)
-        tags = [struct.unpack_from(order + "H", block, at)[0] for at in places]
-        return dict(zip(tags, places, strict=True)), end
-
-    def replace(places: dict[int, int], tag: int, kind: str, value: int):
-        if tag in places:
-            code = {"H": 3, "I": 4}[kind]
-            entry = struct.pack(order + "HHI" + kind, tag, code, 1, value)
-            block[places[tag] : places[tag] + 12] = entry.ljust(12, b"\0")
-
-    places, end = directory(number(4))
-    replace(places, ExifTags.Base.Orientation, "H", 1)
-    with contextlib.suppress(struct.error):
-        if ExifTags.IFD.Exif in places:
-            inner, _ = directory(number(places[ExifTags.IFD.Exif] + 8))
-            height, width = size
-            replace(inner, ExifTags.Base.ExifImageWidth, "I", width)
-            replace(inner, ExifTags.Base.ExifImageHeight, "I", height)
-    with contextlib.suppress(struct.error, KeyError):
-        thumbnail, _ = directory(number(end))
-        block[end : end + 4] = bytes(4)
-        start = number(thumbnail[ExifTags.Base.JpegIFOffset] + 8)
-        length = number(thumbnail[ExifTags.Base.JpegIFByteCount] + 8)
-        if not block.startswith(b"\xff\xd8", start):
-            pass  # no JPEG: who knows what lies there
-        elif start + length >= len(block):
-            del block[start:]
-        else:
-            block[start : start + length] = bytes(length)
-    return _EXIF_START + bytes(block)
-
-
-def _described(tags: Image.Exif) -> dict:
-    """Returns the tags that hold for a photo in whatever file."""
-    described = {tag: tags[tag] for tag in _DESCRIPTIVE_TAGS if tag in tags}
-    for group in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if inner := dict(tags.get_ifd(group)):
-            # A place in the old file, of nothing about the photo.
-            inner.pop(ExifTags.IFD.Interop, None)
-            described[group] = inner
-    return described
-
-
-def _exif_of_tags(tags: Image.Exif, size: tuple[int, int]) -> bytes | None:
-    """Makes EXIF of a TIFF's tags."""
-    exif = Image.Exif()
-    for tag, value in _described(tags).items():
-        exif[tag] = value
-    if not exif:
-        return None
-    exif[ExifTags.Base.Orientation] = 1
-    inner = exif.get(ExifTags.IFD.Exif, {})
-    for tag, side in zip(
-        (ExifTags.Base.ExifImageHeight, ExifTags.Base.ExifImageWidth),
-        size,
-        strict=True,
-    ):
-        if tag in inner:
-            inner[tag] = side
-    return exif.tobytes()
-
-
-def _dpi_of_tags(tags: Image.Exif) -> tuple[float, float]:
-    per_inch = 2.54 if tags.get(ExifTags.Base.ResolutionUnit) == 3 else 1
-    return (
-        float(tags[ExifTags.Base.XResolution]) * per_inch,
-        float(tags[ExifTags.Base.YResolution]) * per_inch,
-    )
-
-
 # === Files ===
 
 
@@ -585,7 +441,9 @@ def _deep_png(
         per_metre = [round(side / 0.0254) for side in original.dpi]
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if original.exif:
-        chunks += _chunk(b"eXIf", original.exif.removeprefix(_EXIF_START))
+        chunks += _chunk(
+            b"eXIf", original.exif.removeprefix(metadata.EXIF_START)
+        )
     end_of_header = 8 + 12 + 13
     return png[:end_of_header] + chunks + png[end_of_header:]
 
@@ -642,7 +500,7 @@ def _tiff(
         with contextlib.suppress(*photos.FAULTS):
             exif = Image.Exif()
             exif.load(original.exif)
-            for tag, value in _described(exif).items():
+            for tag, value in metadata.described(exif).items():
                 ifd[tag] = value
             longer_head = io.BytesIO()
             ifd.save(longer_head)
