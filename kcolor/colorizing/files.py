@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -18,8 +19,9 @@ from PIL import Image
 from kcolor.colorizing.painter import Look, Painter
 from kcolor.data import originals, photos
 from kcolor.data.originals import Original
-from kcolor.errors import UserError, first_line, unknown
+from kcolor.errors import Interrupted, UserError, first_line, unknown
 from kcolor.files import check_writable, whole
+from kcolor.training.callbacks import Signals
 
 STANDARD = "-"  # stdin or stdout
 # Photos at once, and their pixels: memory does not grow with the folder.
@@ -121,6 +123,7 @@ def colorize_files(
     Raises:
         UserError: The model, a source or `out` cannot be used. What is wrong
             with a single photo is told in the outcome.
+        Interrupted: By SIGINT or SIGTERM, after the photos at hand.
     """
     began = time.monotonic()
     outcome = Outcome()
@@ -138,12 +141,20 @@ def colorize_files(
     painter = Painter(model, look)
     began = time.monotonic()  # the rate is that of photos, not of loading
     results = _coloured(painter, left, compare)
-    for task, fault in progress(results, len(left), "colouring", " photos"):
-        if fault:
-            outcome.failed.append((task.name, fault))
-            warn(f"'{task.name}': {fault}")
-        else:
-            outcome.coloured += 1
+    shown = progress(results, len(left), "colouring", " photos")
+    with Signals() as signals, contextlib.closing(results):
+        for task, fault in shown:
+            if fault:
+                outcome.failed.append((task.name, fault))
+                warn(f"'{task.name}': {fault}")
+            else:
+                outcome.coloured += 1
+            if signals.received:
+                raise Interrupted(
+                    signals.received,
+                    f"{outcome.coloured} of {len(left)} photos are coloured: "
+                    "go on with --skip-existing",
+                )
     outcome.seconds = time.monotonic() - began
     return outcome
 

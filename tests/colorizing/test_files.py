@@ -1,6 +1,7 @@
 """Tests for `kcolor.colorizing.files` and `kcolor-colorize`."""
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from kcolor.cli import colorize as command
 from kcolor.colorizing import files
 from kcolor.colorizing.files import colorize_files
 from kcolor.colorizing.painter import Look
-from kcolor.errors import UserError
+from kcolor.errors import Interrupted, UserError
 
 
 def grey(height=40, width=56, seed=0):
@@ -231,6 +232,25 @@ def test_a_mistake_is_told_in_one_line(
         run(l2, sources, out)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_ends_it_after_whole_photos_and_it_goes_on(
+    l2, album, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "BATCH", 1)
+
+    def interrupted(items, *_):
+        for item in items:
+            signal.raise_signal(signal.SIGTERM)
+            yield item
+
+    with pytest.raises(Interrupted, match="1 of 3 photos") as stop:
+        run(l2, [album], tmp_path / "out", progress=interrupted)
+    assert stop.value.number == signal.SIGTERM
+    assert len(names(tmp_path / "out")) < 3
+    outcome = run(l2, [album], tmp_path / "out", skip_existing=True)
+    assert names(tmp_path / "out") == ["1931/b.PNG", "1931/c.png", "a.jpg"]
+    assert outcome.skipped >= 1
 
 
 # === The command ===
