@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from kcolor.errors import UserError, first_line
+from kcolor.quiet import quietly
 
 # (N, H, W, 1) lightness to (N, H, W, 2) ab, both in physical units.
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 SIGNATURE = "serving_default"
+VERSION = re.compile(r"[0-9]{1,18}\Z")  # a folder's name, to TF Serving
 NOTES = "kcolor.json"  # what an export says of itself
+LARGEST_SIZE = 8192  # of a network's photos, that is believed
 EXTRA = "assets.extra"  # where a SavedModel keeps what is no part of it
 
 
@@ -54,7 +58,7 @@ def open_export(path: Path) -> Export | None:
         if folder is None:
             return None
         whole = path.resolve()
-        name = whole.parent.name if whole.name.isdigit() else whole.name
+        name = whole.parent.name if VERSION.match(whole.name) else whole.name
         return _saved_model(folder, name)
     if path.suffix == ".tflite" and path.exists():
         return _tflite(path)
@@ -68,7 +72,7 @@ def saved_model_in(folder: Path) -> Path | None:
         folder: A SavedModel, or the folder of its versions that TF Serving
             takes: 1, 2, ...
     """
-    versions = [path for path in folder.glob("*") if path.name.isdigit()]
+    versions = [path for path in folder.glob("*") if VERSION.match(path.name)]
     newest = sorted(versions, key=lambda path: int(path.name))[-1:]
     for path in (folder, *newest):
         if (path / "saved_model.pb").exists():
@@ -113,7 +117,9 @@ def _tflite(file: Path) -> Export:
             'pip install "kcolor[litert]"'
         ) from error
     try:
-        interpreter = Interpreter(str(file))
+        with quietly():  # TFLite tells what it runs on
+            interpreter = Interpreter(str(file))
+            interpreter.allocate_tensors()
         inputs = interpreter.get_input_details()
         outputs = interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
@@ -140,7 +146,6 @@ def _tflite(file: Path) -> Export:
         interpreter.invoke()
         return _real(interpreter.get_tensor(answer["index"]), answer)
 
-    interpreter.allocate_tensors()
     notes = {}
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
@@ -163,10 +168,10 @@ def _export(
     height, width = shape[1:3]
     fixed = height if height == width and (height or -1) > 0 else None
     size = notes.get("image_size", fixed)
+    if not isinstance(size, int) or not 0 < size <= LARGEST_SIZE:
+        size = None
     is_fixed = bool(notes.get("fixed_size", fixed is not None))
-    return Export(
-        name, predict, size if isinstance(size, int) else None, is_fixed
-    )
+    return Export(name, predict, size, is_fixed)
 
 
 def _check(path: Path, inputs: list[list], outputs: list[list]) -> None:

@@ -97,7 +97,7 @@ def _data_of(run: Run) -> str:
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"run '{run.path}' has a damaged config.yaml ({first_line(error)}):"
-            " measure its model.keras, with --data"
+            " use its model.keras, with --data"
         ) from error
     if not isinstance(data, str):
         raise UserError(f"run '{run.path}' names no data in its config.yaml")

@@ -1,8 +1,10 @@
 """The command `kcolor-export`."""
 
+import signal
 from pathlib import Path
 
 from kcolor.cli.shell import Parser, load_tensorflow, shell
+from kcolor.errors import Interrupted
 
 DESCRIPTION = """Exports a run for programs that know neither kcolor nor Keras:
 a SavedModel in the folder of its version, as TF Serving takes it, and TFLite
@@ -51,4 +53,10 @@ def main(argv: list[str]) -> None:
     from kcolor.serving.export import FORMATS, export
     from kcolor.training.callbacks import say
 
+    # As SIGINT does: with it goes what is half made.
+    signal.signal(signal.SIGTERM, _end)
     export(**options | {"formats": options["formats"] or FORMATS}, say=say)
+
+
+def _end(number: int, _) -> None:
+    raise Interrupted(number, "what was not finished is gone: run it again")

@@ -73,6 +73,7 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")
 
 
 def _fail(line: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -140,7 +141,7 @@ def colorize_files(
         check_writable(left[0].targets[0])
     painter = Painter(model, look)
     began = time.monotonic()  # the rate is that of photos, not of loading
-    results = _coloured(painter, left, compare)
+    results = _coloured(painter, left, compare, keep=skip_existing)
     shown = progress(results, len(left), "colouring", " photos")
     with Signals() as signals, contextlib.closing(results):
         for task, fault in shown:
@@ -167,31 +168,67 @@ def _tasks(
 ) -> list[Task]:
     if suffix is not None and suffix.lower() not in originals.WRITABLE:
         raise unknown("format", suffix, originals.WRITABLE)
+    if not out or not all(sources):
+        raise UserError("a photo or -o has no name: '' names nothing")
     folder = Path(out)
     named = folder.suffix.lower()
-    is_folder = any(Path(source).is_dir() for source in sources)
-    is_single = len(sources) == 1 and not is_folder
+    # A year or a number after a dot ends no name of a file.
+    is_file = named[1:].isalpha() and not (out.endswith("/") or folder.is_dir())
+    is_single = len(sources) == 1 and not Path(sources[0]).is_dir()
     if out == STANDARD:
         if not is_single or samples is not None:
             raise UserError("-o - takes one photo, and one colouring of it")
         source = None if sources[0] == STANDARD else _file(sources[0])
         return [Task(source, (), suffix)]
-    if STANDARD in sources and not (is_single and named):
+    if STANDARD in sources and not (is_single and is_file):
         raise UserError("photo - needs -o FILE or -o -, and no other photo")
-    if is_single and named and not folder.is_dir():
+    if is_file and is_single:
         if named not in originals.WRITABLE:
             raise unknown("format", named, originals.WRITABLE)
+        if suffix not in (None, named):
+            raise UserError(
+                f"-o '{out}' is no {suffix[1:]}: leave out --format"
+            )
         source = None if sources[0] == STANDARD else _file(sources[0])
-        return _checked([_task(source, folder, suffix or named, samples)])
-    if folder.is_file():
-        raise UserError(f"-o '{out}' is a file: give a folder for many photos")
-    tasks = []
-    for source in sources:
-        for path, name in _found(Path(source), folder):
-            ending = suffix or originals.suffix_for(name)
-            target = folder / name.with_suffix(ending)
-            tasks.append(_task(path, target, ending, samples))
-    return _checked(tasks)
+        return _checked([_task(source, folder, named, samples)])
+    if folder.is_file() or (is_file and named in originals.WRITABLE):
+        raise UserError(
+            f"-o '{out}' is the name of a file: give a folder for many photos"
+        )
+    found = {
+        path.resolve(): (path, name)
+        for source in sources
+        for path, name in _found(Path(source), folder)
+    }.values()
+    names = Counter(_written(name, suffix) for _, name in found)
+    return _checked(
+        [
+            _task(path, folder / target, target.suffix, samples)
+            for path, name in found
+            for target in [_written(name, suffix, names)]
+        ]
+    )
+
+
+def _written(
+    name: Path, suffix: str | None, names: Counter | None = None
+) -> Path:
+    """Returns the name of a coloured file.
+
+    Args:
+        name: Of the photo.
+        suffix: What it is to end in; None for its own.
+        names: How often each name would be written: with those that more than
+            one would be, the photo's own suffix stays in the name.
+    """
+    ending = suffix or originals.suffix_for(name)
+    if name.suffix.lower() not in photos.SUFFIXES:
+        return name.with_name(name.name + ending)
+    target = name.with_suffix(ending)
+    is_another = ending.lower() != name.suffix.lower()
+    if names and names[target] > 1 and is_another:
+        return name.with_name(name.name + ending)
+    return target
 
 
 def _task(
@@ -218,6 +255,7 @@ def _found(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
         yield _file(source), Path(source.name)
         return
     out = out.resolve()
+    is_inside = source.resolve() in out.parents
     paths = [
         path
         for path in sorted(source.rglob("*"))
@@ -225,7 +263,7 @@ def _found(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
         and not path.name.startswith(".")
         and path.is_file()
         # What was coloured before is no photo to colour.
-        and (source.resolve() == out or out not in path.resolve().parents)
+        and not (is_inside and out in path.resolve().parents)
     ]
     if not paths:
         raise UserError(
@@ -251,7 +289,7 @@ def _checked(tasks: list[Task]) -> list[Task]:
             if other is not task:
                 raise UserError(
                     f"'{other.name}' and '{task.name}' would both be written "
-                    f"to '{target}': colour them one after the other"
+                    f"to '{target}': give each another -o"
                 )
     return tasks
 
@@ -274,7 +312,7 @@ def _is_done(task: Task) -> bool:
 
 
 def _coloured(
-    painter: Painter, tasks: list[Task], compare: bool
+    painter: Painter, tasks: list[Task], compare: bool, keep: bool
 ) -> Iterator[tuple[Task, str]]:
     """Yields each task when it is done, and its fault or nothing."""
     # Pillow and TensorFlow both leave Python's lock.
@@ -286,17 +324,28 @@ def _coloured(
                 for task, original in zip(batch, read, strict=True)
                 if isinstance(original, Original)
             ]
-            colours = painter.colours([o.samples for _, o in whole_ones])
+            colours = _colours(painter, [o.samples for _, o in whole_ones])
 
             def finish(item):
                 (task, original), own = item
-                return _write(painter, task, original, own, compare)
+                if isinstance(own, str):
+                    raise UserError(own)
+                return _write(painter, task, original, own, compare, keep)
 
             items = zip(whole_ones, colours, strict=True)
             done = pool.map(_attempt(finish), items)
             for task, original in zip(batch, read, strict=True):
                 fault = original if isinstance(original, str) else next(done)
                 yield task, fault or ""
+
+
+def _colours(painter: Painter, samples: list[np.ndarray]) -> list:
+    """Returns the colours of each photo, or what is wrong with it."""
+    try:
+        return painter.colours(samples)
+    except _FAULTS:  # of one of them
+        attempt = _attempt(lambda photo: painter.colours([photo])[0])
+        return [attempt(photo) for photo in samples]
 
 
 def _attempt(function: Callable) -> Callable:
@@ -325,18 +374,20 @@ def _batches(tasks: list[Task]) -> Iterator[list[Task]]:
 
 
 def _pixels(task: Task) -> int:
-    """Returns how many pixels a file declares; 0 where it is no photo."""
-    if task.source is None:
-        return 0
+    """Returns how many pixels a file declares, or its bytes."""
+    if task.source is None or not task.source.is_file():
+        return BATCH_PIXELS
     try:
         with Image.open(task.source) as image:
             return image.width * image.height
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 0
+        return task.source.stat().st_size  # a rare TIFF, or no photo
 
 
 def _read(task: Task) -> Original:
     if task.source is None:
+        if sys.stdin is None:
+            raise UserError("stdin is closed")
         return originals.read(sys.stdin.buffer.read())
     return originals.read(task.source.read_bytes())
 
@@ -347,21 +398,26 @@ def _write(
     original: Original,
     colours: list[np.ndarray],
     compare: bool,
+    keep: bool,
 ) -> None:
-    rgb_of = [painter.paint(original.samples, ab) for ab in colours]
+    """Writes each colouring of a photo; with `keep`, those not there yet."""
+    shown = original
     if compare:
         grey = painter.paint(original.samples, np.zeros_like(colours[0]))
-        rgb_of = [np.concatenate([grey, rgb], axis=1) for rgb in rgb_of]
         if original.alpha is not None:
             alpha = np.concatenate([original.alpha] * 2, axis=1)
-            original = dataclasses.replace(original, alpha=alpha)
-    for number, rgb in enumerate(rgb_of):
-        encoded = originals.encode(rgb, original, task.suffix_for(original))
-        if not task.targets:
+            shown = dataclasses.replace(original, alpha=alpha)
+    for target, ab in zip(task.targets or (None,), colours, strict=True):
+        if target is not None and keep and target.exists():
+            continue
+        rgb = painter.paint(original.samples, ab)
+        if compare:
+            rgb = np.concatenate([grey, rgb], axis=1)
+        encoded = originals.encode(rgb, shown, task.suffix_for(original))
+        if target is None:
             sys.stdout.buffer.write(encoded)
             sys.stdout.buffer.flush()
-            return
-        target = task.targets[number]
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole(target) as path:
             path.write_bytes(encoded)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -11,6 +13,7 @@ from typing import get_args
 import keras
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 from kcolor.colorizer import Colorizer
 from kcolor.data import originals
@@ -18,6 +21,8 @@ from kcolor.errors import UserError, unknown
 from kcolor.exports import Export, open_export
 from kcolor.painting import Upsample, network_size, paint, shrunk_lightness
 from kcolor.trained import Model, open_model
+
+APART = 2**16  # more than any draw asks the generator for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +54,26 @@ class Look:
             "saturation": (0.0, 10.0),
             "temperature": (0.0, 1e3),
             "samples": (1, 1000),
-            "seed": (0, 2**31 - 1001),
+            "seed": (0, 2**31 - 1),
             "image_size": (1, 8192),
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
+            if value is None and name not in ("saturation", "seed"):
+                continue
+            kind = numbers.Integral if isinstance(low, int) else numbers.Real
+            if not isinstance(value, kind) or not low <= value <= high:
                 flag = name.replace("_", "-")
                 raise UserError(
-                    f"--{flag} {value} is not allowed: give {low:g} to {high:g}"
+                    f"--{flag} {value} is not allowed: give {low} to {high}"
                 )
         if self.upsample not in get_args(Upsample):
-            raise unknown("upsample", self.upsample, get_args(Upsample))
+            raise unknown("upsample", str(self.upsample), get_args(Upsample))
+        if None not in (self.temperature, self.samples):
+            raise UserError(
+                "--temperature is of the one answer, and --samples are drawn: "
+                "leave out one of them"
+            )
 
 
 class Painter:
@@ -117,10 +130,10 @@ class Painter:
         for number, lightness in enumerate(seen):
             by_shape.setdefault(lightness.shape, []).append(number)
         answers = {}
-        for numbers in by_shape.values():
-            lightness = np.stack([seen[number] for number in numbers])
+        for members in by_shape.values():
+            lightness = np.stack([seen[number] for number in members])
             ab = np.asarray(self._ask(lightness), np.float32)
-            answers |= dict(zip(numbers, ab, strict=True))
+            answers |= dict(zip(members, ab, strict=True))
         return [[answers[number]] for number in range(len(photos))]
 
     def paint(self, photo: np.ndarray, ab: np.ndarray) -> np.ndarray:
@@ -129,7 +142,12 @@ class Painter:
         Args:
             photo: uint8 or uint16, (H, W, 1) grey or (H, W, 3) sRGB.
             ab: (h, w, 2), as `colours` gave them.
+
+        Raises:
+            UserError: They are not a number.
         """
+        if not np.isfinite(ab).all():
+            raise UserError("the model gave what is no number")
         _, painted = _compiled(photo, self.look.upsample)
         return painted(photo, self.look.saturation * ab).numpy()
 
@@ -140,7 +158,7 @@ class Painter:
 
 
 def colorize(
-    photo: np.ndarray | str | Path,
+    photo: np.ndarray | Image.Image | str | Path,
     model: Painter | str | Path | Colorizer,
     **look,
 ) -> np.ndarray | list[np.ndarray]:
@@ -148,7 +166,8 @@ def colorize(
 
     Args:
         photo: uint8 or uint16, (H, W) or (H, W, 1) grey, (H, W, 2) with alpha,
-            (H, W, 3) sRGB or (H, W, 4) with alpha; or a photo file.
+            (H, W, 3) sRGB or (H, W, 4) with alpha; a picture of Pillow; or a
+            photo file.
         model: A run, a `.keras` file, a SavedModel or a `.tflite` file; a
             colorizer; or a `Painter`, to load it once for many photos.
         **look: Fields of `Look`.
@@ -192,7 +211,13 @@ def _parts(photo) -> tuple[np.ndarray, np.ndarray | None]:
                 error
             )
         return original.samples, original.alpha
+    if isinstance(photo, Image.Image):
+        photo = ImageOps.exif_transpose(photo)
+        is_plain = photo.mode in ("L", "LA", "RGB", "RGBA", "I;16")
+        kind = "RGBA" if photo.has_transparency_data else "RGB"
+        photo = photo if is_plain else photo.convert(kind)
     photo = np.asarray(photo)
+    photo = photo.astype(photo.dtype.newbyteorder("="), copy=False)
     shape = photo.shape
     if photo.ndim == 2:
         photo = photo[..., None]
@@ -233,7 +258,9 @@ def _compiled(
 def _opened(model: str | Path | Colorizer) -> Model | Export:
     if isinstance(model, Colorizer):
         return Model(model.name, model, None, None)
-    path = Path(model)
+    if not isinstance(model, str | Path):
+        raise ValueError(f"a model is a path or a Colorizer, not {model!r}")
+    path = Path(model).expanduser()
     found = open_model(path) or open_export(path)
     if found is not None:
         return found
@@ -281,13 +308,16 @@ def _sampler(found: Model | Export, seed: int) -> Callable:
             "trained with --noise"
         )
     seeds = keras.random.SeedGenerator(seed)
+    lock = threading.Lock()
     compiled = tf.function(
         lambda lightness: found.colorizer.sample(lightness, seeds),
         reduce_retracing=True,
     )
 
     def sample(lightness: np.ndarray, draw: int) -> np.ndarray:
-        seeds.state.assign([seed + draw, 0])
-        return compiled(lightness).numpy()
+        # Of a thread's own: no other's draws come between.
+        with lock:
+            seeds.state.assign([seed, draw * APART])
+            return compiled(lightness).numpy()
 
     return sample

@@ -47,6 +47,9 @@ _QUALITY = 95
 # zlib's own 6 makes a photo a tenth smaller in three times the time.
 _COMPRESS_LEVEL = 3
 
+# Levels, of 255, between the colours that a transform is asked for.
+_LATTICE_STEP = 5
+
 # Of a TIFF's strips, before they are compressed.
 _STRIP_BYTES = 2**18
 
@@ -60,8 +63,8 @@ _OPPOSITES = {
 }
 
 
-# Samples, alpha and profile of an `Original`.
-_Picture = tuple[np.ndarray, np.ndarray | None, bytes | None]
+# Samples and alpha of an `Original`.
+_Picture = tuple[np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,12 @@ class Original:
     """A photo file with all of it that is to be kept.
 
     Args:
-        samples: uint8 or uint16, (H, W, 1) grey or (H, W, 3) RGB, upright. In
-            sRGB, except RGB of 16 bits that has another profile.
+        samples: uint8 or uint16, (H, W, 1) grey or (H, W, 3) sRGB, upright.
         alpha: (H, W) of the same type, 0 where it is transparent; None where
             the file knows no transparency. The samples are not multiplied by
             it.
         exif: The file's EXIF, made true of the samples: its orientation is
             upright, its thumbnail gone.
-        icc: The profile of the samples; None for sRGB.
         dpi: Pixels per inch across and down, in the file as it lay.
         format: What the file was: `"JPEG"`, `"PNG"`, `"WEBP"`, `"BMP"`,
             `"GIF"` or `"TIFF"`.
@@ -85,7 +86,6 @@ class Original:
     samples: np.ndarray
     alpha: np.ndarray | None
     exif: bytes | None
-    icc: bytes | None
     dpi: tuple[float, float] | None
     format: str
 
@@ -95,8 +95,8 @@ def read(encoded: bytes) -> Original:
 
     It looks as `photos.decode` has it look, but grey stays grey, transparency
     is kept apart, and more than 8 bits become 16, white staying white. CMYK,
-    Lab and palettes become RGB of 8 bits. RGB of 16 bits stays in its profile,
-    since the conversion to sRGB knows 8 bits only.
+    Lab and palettes become RGB of 8 bits. Colours are brought from their
+    profile to sRGB.
 
     Args:
         encoded: Content of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
@@ -117,13 +117,13 @@ def read(encoded: bytes) -> Original:
         if isinstance(image, photos.RareTiff) and image.depth <= 8:
             image = image.in_8_bits()
         if isinstance(image, photos.RareTiff):
-            samples, alpha, profile = _from_rare_tiff(image)
+            samples, alpha = _from_rare_tiff(image)
         else:
-            samples, alpha, profile = _from_image(encoded, image)
+            samples, alpha = _from_image(encoded, image)
         exif, dpi = metadata.of(encoded, image, samples.shape[:2])
     # A JPEG with others behind it, e.g. its preview, is another to Pillow.
     file_format = "JPEG" if image.format == "MPO" else image.format
-    return Original(samples, alpha, exif, profile, dpi, file_format)
+    return Original(samples, alpha, exif, dpi, file_format)
 
 
 def encode(rgb: np.ndarray, original: Original, suffix: str) -> bytes:
@@ -226,7 +226,7 @@ def _from_image(encoded: bytes, image: Image.Image) -> _Picture:
     samples = np.asarray(colours)
     if samples.ndim == 2:
         samples = samples[..., np.newaxis]
-    return samples, None if alpha is None else np.asarray(alpha), None
+    return samples, None if alpha is None else np.asarray(alpha)
 
 
 def _deep_rawmode(image: Image.Image) -> str | None:
@@ -315,20 +315,15 @@ def _upright(
     profile: bytes | None,
     orientation: int,
 ) -> _Picture:
-    """Turns samples of 16 bits, and brings grey ones to sRGB.
-
-    The profile is returned where the samples are still in it.
-    """
+    """Turns samples of 16 bits, and brings them to sRGB."""
     source = photos.foreign_profile(profile)
     space = None
     with contextlib.suppress(AttributeError, ValueError):  # none, damaged
         space = source.profile.xcolor_space.strip()
-    if samples.shape[-1] == 1:
-        if space == "GRAY":
-            samples = _grey_curve(source)[samples]
-        profile = None
-    elif space != "RGB":
-        profile = None
+    if samples.shape[-1] == 1 and space == "GRAY":
+        samples = _grey_curve(source)[samples]
+    elif samples.shape[-1] == 3 and space == "RGB":
+        samples = _through_lattice(samples, source)
 
     turn = photos.TURNS.get(orientation)
     if turn is not None:
@@ -345,7 +340,7 @@ def _upright(
         if alpha is not None:
             alpha = turned.pop()
         samples = np.dstack(turned)
-    return samples, alpha, profile
+    return samples, alpha
 
 
 def _grey_curve(source: ImageCms.ImageCmsProfile) -> np.ndarray:
@@ -379,6 +374,41 @@ def _grey_curve(source: ImageCms.ImageCmsProfile) -> np.ndarray:
     )
 
 
+def _through_lattice(
+    samples: np.ndarray, source: ImageCms.ImageCmsProfile
+) -> np.ndarray:
+    """Brings colours of 16 bits from a profile to sRGB.
+
+    The transform knows 8 bits only. It is asked for a lattice of colours, and
+    what lies between them is interpolated.
+
+    Args:
+        samples: uint16 (H, W, 3).
+        source: Their profile.
+    """
+    from scipy.ndimage import map_coordinates  # rarely needed
+
+    levels = np.arange(0, 256, _LATTICE_STEP, dtype=np.uint8)
+    side = len(levels)
+    lattice = np.stack(np.meshgrid(*[levels] * 3, indexing="ij"), axis=-1)
+    try:
+        image = ImageCms.profileToProfile(
+            Image.fromarray(lattice.reshape(side, side**2, 3)),
+            source,
+            ImageCms.createProfile("sRGB"),
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return samples
+    known = np.asarray(image).reshape(lattice.shape) * np.float32(257)
+    found = np.empty_like(samples)
+    for row, part in enumerate(samples):  # not the whole photo in floats
+        places = part.T / np.float32(257 * _LATTICE_STEP)
+        for band in range(3):
+            values = map_coordinates(known[..., band], places, order=1)
+            found[row, :, band] = np.rint(values)
+    return found
+
+
 def _in_type(samples: np.ndarray, dtype: type) -> np.ndarray:
     """Scales from uint8 or uint16 to either."""
     if samples.dtype == dtype:
@@ -402,7 +432,7 @@ def _shallow(
     """Writes 8 bits as JPEG, PNG, WebP or BMP."""
     image = Image.fromarray(rgb)
     mask = None if alpha is None else Image.fromarray(alpha)
-    options = {"exif": original.exif, "icc_profile": original.icc}
+    options = {"exif": original.exif}
     if file_format == "PNG":
         options["compress_level"] = _COMPRESS_LEVEL
     elif file_format == "WEBP":
@@ -413,7 +443,7 @@ def _shallow(
         if len(original.exif or b"") > _JPEGS_MOST_EXIF_BYTES:
             del options["exif"]
     else:
-        image, options = photos.in_srgb(image, original.icc), {}
+        options = {}
 
     if mask and file_format in ("PNG", "WEBP"):
         image.putalpha(mask)
@@ -435,9 +465,6 @@ def _deep_png(
     samples = rgb if alpha is None else np.dstack([rgb, alpha])
     png = tf.io.encode_png(samples, compression=_COMPRESS_LEVEL).numpy()
     chunks = b""
-    if original.icc:
-        body = b"ICC Profile\0\0" + zlib.compress(original.icc)
-        chunks += _chunk(b"iCCP", body)
     if original.dpi:
         per_metre = [round(side / 0.0254) for side in original.dpi]
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
@@ -488,8 +515,6 @@ def _tiff(
     ifd[tags.Predictor] = 2  # differences along the rows
     if alpha is not None:
         ifd[tags.ExtraSamples] = 2  # alpha that colours are not multiplied by
-    if original.icc:
-        ifd[tags.InterColorProfile] = original.icc
     if original.dpi:
         ifd[tags.ResolutionUnit] = 2  # inches
         ifd[tags.XResolution], ifd[tags.YResolution] = original.dpi

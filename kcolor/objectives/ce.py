@@ -173,11 +173,14 @@ class CrossEntropy(Objective):
     def decode(self, outputs):
         logits = self._logits(outputs)
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
-        if self._is_mode:
-            return keras.ops.take(centres, keras.ops.argmax(logits, -1), axis=0)
         # The largest to 0 first: divided by a tiny temperature, no other way
         # round leaves it finite.
         logits = logits - keras.ops.max(logits, -1, keepdims=True)
+        if self._is_mode:
+            # Not by its number, which TFLite cannot find as Keras does.
+            best = keras.ops.cast(logits >= 0, "float32")
+            best = best / keras.ops.sum(best, -1, keepdims=True)
+            return keras.ops.matmul(best, centres)
         shares = keras.ops.softmax(logits / self.temperature, axis=-1)
         return keras.ops.matmul(shares, centres)
 

@@ -6,17 +6,21 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import filelock
 import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
 import kcolor
 from kcolor.color import rgb_to_lightness
 from kcolor.data.prepare import TEST, TRAIN, sample
-from kcolor.errors import UserError, unknown
+from kcolor.errors import UserError, first_line, unknown
 from kcolor.files import check_writable, whole
 from kcolor.serving import saved_model, tflite
 from kcolor.serving.parity import SIZES, Parity, Reference, Tolerance
@@ -24,7 +28,8 @@ from kcolor.text import aligned
 from kcolor.trained import Model, open_model
 
 CALIBRATION, COMPARED = 128, 16  # photos
-MEGAPIXELS = 50  # of a photo that a server takes
+MEGAPIXELS, MOST_MEGAPIXELS = 50, 1000  # of a photo that a server takes
+WORKSHOP = ".export-"  # where drafts are, until they get their names
 # Each format and how far from its model it may be.
 TOLERANCES = {
     "savedmodel": Tolerance(most=1e-3),
@@ -71,9 +76,15 @@ def export(
             farther from the model than `TOLERANCES` has it. Those that are not
             stay.
     """
+    formats = [formats] if isinstance(formats, str) else formats
     for chosen in formats:
         if chosen not in FORMATS:
             raise unknown("format", chosen, FORMATS)
+    if megapixels not in range(1, MOST_MEGAPIXELS + 1):
+        raise UserError(
+            f"--megapixels {megapixels} is not allowed: give 1 to "
+            f"{MOST_MEGAPIXELS}"
+        )
     model = _model(Path(run))
     name = name or re.sub(r"[^\w.-]+", "-", model.name)
     folder = Path(out) / name
@@ -81,15 +92,13 @@ def export(
         raise UserError(f"--name '{name}' is no name of a model: use letters")
     check_writable(folder / "model")
     size = model.colorizer.image_size
-    data = str(data or model.data or "demo")
-    photos = sample(data, size, {TRAIN: CALIBRATION, TEST: COMPARED})
+    photos = _photos(model, data)
     calibration = rgb_to_lightness(photos[TRAIN] / 255.0)[..., None].numpy()
     reference = Reference(model, photos[TEST])
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        filelock.FileLock(folder / ".lock"),
-        tempfile.TemporaryDirectory(prefix=".", dir=folder) as workshop,
-    ):
+    with filelock.FileLock(folder / ".lock"):
+        for left in folder.glob(f"{WORKSHOP}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         version = _next_version(folder, name)
         notes = {
             "name": name,
@@ -101,44 +110,89 @@ def export(
             "kcolor": kcolor.__version__,
         }
         found, faults = {}, []
-        for chosen in dict.fromkeys(formats):
-            say(f"{chosen}: writing")
-            draft = Path(workshop) / chosen
-            if chosen == "savedmodel":
-                path = folder / str(version)
-                saved_model.write(
-                    model.colorizer, draft, megapixels * 10**6, notes
-                )
-            else:
-                precision = chosen.partition("-")[2]
-                ending = f"-{precision}" if precision else ""
-                path = folder / f"{name}-{version}{ending}.tflite"
-                draft = draft.with_suffix(".tflite")
-                tflite.write(
-                    model.colorizer,
-                    draft,
-                    precision or "float32",
-                    calibration,
-                    notes,
-                )
-            say(f"{chosen}: running in a process of its own")
-            parity = reference.compare(draft)
-            fault = parity.fault(TOLERANCES[chosen])
-            if fault:
-                faults.append(f"{chosen} ({fault})")
-                continue
-            os.replace(draft, path)
-            found[chosen] = path, parity
-        if found:
-            _write_report(folder / f"{name}-{version}.json", notes, found)
+        with tempfile.TemporaryDirectory(
+            prefix=WORKSHOP, dir=folder
+        ) as workshop:
+            for chosen in dict.fromkeys(formats):
+                draft = Path(workshop) / chosen
+                try:
+                    say(f"{chosen}: writing")
+                    draft = _write(
+                        chosen, model, draft, megapixels, calibration, notes
+                    )
+                    say(f"{chosen}: running in a process of its own")
+                    parity = reference.compare(draft)
+                except UserError as error:
+                    faults.append(f"{chosen} ({error})")
+                    continue
+                fault = parity.fault(TOLERANCES[chosen])
+                if fault:
+                    faults.append(f"{chosen} ({fault})")
+                    continue
+                path = folder / _file_name(chosen, name, version)
+                os.replace(draft, path)
+                found[chosen] = path, parity
+                # At once: what comes after it may fail.
+                report = folder / f"{name}-{version}.json"
+                _write_report(report, notes, found)
     if found:
         say(table(found))
     if faults:
         raise UserError(
-            f"not exported, being too far from the model: {', '.join(faults)}: "
-            "leave them out with --format"
+            f"not exported: {', '.join(faults)}: leave out with --format"
         )
     return found
+
+
+def _photos(model: Model, data: str | Path | None) -> dict[str, np.ndarray]:
+    """Returns photos to calibrate on and to compare on, by their split."""
+    size = model.colorizer.image_size
+    counts = {TRAIN: CALIBRATION, TEST: COMPARED}
+    try:
+        return sample(str(data or model.data or "demo"), size, counts)
+    except UserError as error:
+        if data:
+            raise
+        raise UserError(f"{error}; or name others with --data") from error
+
+
+def _write(
+    chosen: str,
+    model: Model,
+    draft: Path,
+    megapixels: int,
+    calibration: np.ndarray,
+    notes: dict,
+) -> Path:
+    """Writes an export of a format, and returns where it is.
+
+    Raises:
+        UserError: The format cannot hold the model, or there is no room.
+    """
+    try:
+        if chosen == "savedmodel":
+            saved_model.write(model.colorizer, draft, megapixels * 10**6, notes)
+            return draft
+        draft = draft.with_suffix(".tflite")
+        precision = chosen.partition("-")[2] or "float32"
+        tflite.write(model.colorizer, draft, precision, calibration, notes)
+        return draft
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"cannot be written in '{draft.parent.parent}' or in "
+            f"{tempfile.gettempdir()}: {first_line(error)}"
+        ) from error
+    except ConverterError as error:
+        raise UserError(
+            f"the model has parts that TFLite does not know: "
+            f"{first_line(error)}"
+        ) from error
+
+
+def _file_name(chosen: str, name: str, version: int) -> str:
+    if chosen == "savedmodel":
+        return str(version)  # as TF Serving wants it
+    return f"{name}-{version}{chosen.removeprefix('tflite')}.tflite"
 
 
 def table(found: dict[str, tuple[Path, Parity]]) -> str:
@@ -176,9 +230,9 @@ def _model(path: Path) -> Model:
 
 def _next_version(folder: Path, name: str) -> int:
     """Returns the version after all that have left anything in a folder."""
-    pattern = re.compile(rf"(?:{re.escape(name)}-)?(\d+)(?:[-.].*)?")
-    matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
-    return max((int(match[1]) for match in matches if match), default=0) + 1
+    ours = rf"([0-9]{{1,18}})|{re.escape(name)}-([0-9]{{1,18}})(-.*)?\.\w+"
+    matches = (re.fullmatch(ours, path.name) for path in folder.iterdir())
+    return max((int(m[1] or m[2]) for m in matches if m), default=0) + 1
 
 
 def _write_report(file: Path, notes: dict, found: dict) -> None:

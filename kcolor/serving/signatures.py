@@ -12,6 +12,7 @@ COMPRESSION = 3  # of PNGs, 0 to 9: from there on only slower
 # Pixels of all photos in a request for ab: networks hold hundreds of numbers
 # for each. As many as 32 photos of 256x256.
 MOST_LIGHTNESS = 2**21
+MOST_PHOTOS = 256  # in a request: they are coloured one after the other
 
 
 class Signatures:
@@ -44,8 +45,12 @@ class Signatures:
         one the photos are resized, and what they answer is, too.
 
         Raises:
-            tf.errors.InvalidArgumentError: More than `MOST_LIGHTNESS` numbers.
+            tf.errors.InvalidArgumentError: Another shape, or more than
+                `MOST_LIGHTNESS` numbers.
         """
+        # A server does not check what the signature says of shapes, and some
+        # convolutions end the whole process over a wrong one.
+        L = tf.ensure_shape(L, (None, None, None, 1))
         refusal = tf.debugging.Assert(
             tf.size(L, tf.int64) <= MOST_LIGHTNESS,
             [f"more than {MOST_LIGHTNESS} pixels in one request, shape of L:"]
@@ -74,7 +79,19 @@ class Signatures:
         """Returns PNGs, string (N,), of encoded JPEGs or PNGs, string (N,).
 
         Each has its photo's own size, lightness, depth and transparency.
+
+        Raises:
+            tf.errors.InvalidArgumentError: A photo cannot be read, or there are
+                more than `MOST_PHOTOS`.
         """
+        image_bytes = tf.ensure_shape(image_bytes, (None,))
+        count = tf.size(image_bytes)
+        refusal = tf.debugging.Assert(
+            count <= MOST_PHOTOS,
+            [f"more than {MOST_PHOTOS} photos in one request:", count],
+        )
+        with tf.control_dependencies([refusal]):
+            image_bytes = tf.identity(image_bytes)
 
         def photo(item):
             return decoded(*item, self.most_pixels, self._coloured)
@@ -82,7 +99,7 @@ class Signatures:
         return {
             "photo_bytes": tf.map_fn(
                 photo,
-                (image_bytes, tf.range(tf.size(image_bytes))),
+                (image_bytes, tf.range(count)),
                 fn_output_signature=tf.TensorSpec((), tf.string),
                 parallel_iterations=1,  # memory for one photo at a time
             )

@@ -123,9 +123,50 @@ def test_a_photo_is_never_written_over_itself(l2, album):
 
 
 def test_two_photos_are_not_written_to_one_file(l2, album, tmp_path):
-    Image.fromarray(grey()).save(album / "1931" / "c.png")
+    folders = [album / "1931", tmp_path / "1932"]
+    folders[1].mkdir()
+    Image.fromarray(grey()).save(folders[1] / "b.PNG")
     with pytest.raises(UserError, match="would both be written"):
-        run(l2, [album], tmp_path / "out")
+        run(l2, folders, tmp_path / "out")
+
+
+def test_photos_that_would_get_one_name_keep_their_own_suffix(
+    l2, album, tmp_path
+):
+    Image.fromarray(grey()).save(album / "1931" / "c.png")
+    run(l2, [album, album / "a.jpg"], tmp_path / "out")  # one of them twice
+    assert names(tmp_path / "out") == [
+        "1931/b.PNG",
+        "1931/c.gif.png",
+        "1931/c.png",
+        "a.jpg",
+    ]
+    (album / "Photo No.1").write_bytes((album / "a.jpg").read_bytes())
+    run(l2, [album / "Photo No.1"], tmp_path / "one")
+    assert names(tmp_path / "one") == ["Photo No.1.png"]
+
+
+def test_photos_can_be_written_beside_their_folder(l2, album):
+    run(l2, [album / "1931"], album)
+    assert {"b.PNG", "c.png"} <= set(names(album))
+
+
+@pytest.mark.parametrize("answer", [np.nan, np.inf])
+def test_a_model_that_answers_no_number_has_coloured_nothing(
+    album, tmp_path, l2, monkeypatch, answer
+):
+    painter = files.Painter
+
+    class Broken(painter):
+        def colours(self, photos):
+            return [
+                [ab * answer for ab in own] for own in super().colours(photos)
+            ]
+
+    monkeypatch.setattr(files, "Painter", Broken)
+    outcome = run(l2, [album], tmp_path / "out")
+    assert outcome.coloured == 0
+    assert "no number" in outcome.failed[0][1]
 
 
 def test_what_was_coloured_into_the_folder_is_not_coloured_again(l2, album):
@@ -207,8 +248,11 @@ def test_each_draw_is_a_file_of_its_own(ce, album, tmp_path):
     assert outcome.coloured == 3
     assert len(names(tmp_path / "out")) == 6
     (tmp_path / "out" / "a-2.jpg").unlink()
+    (tmp_path / "out" / "a-1.jpg").write_text("mine")
     outcome = run(ce, [album], tmp_path / "out", look, skip_existing=True)
     assert (outcome.coloured, outcome.skipped) == (1, 2)
+    assert (tmp_path / "out" / "a-2.jpg").exists()
+    assert (tmp_path / "out" / "a-1.jpg").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +263,10 @@ def test_each_draw_is_a_file_of_its_own(ce, album, tmp_path):
         (["-"], "out", "photo - needs -o FILE"),
         (["nothing.jpg"], "out", "does not exist"),
         (["album/a.jpg"], "new.gif", "unknown format '.gif'"),
-        (["album"], "album/a.jpg", "is a file"),
+        (["album"], "album/a.jpg", "is the name of a file"),
+        (["album/a.jpg", "album/1931/b.PNG"], "two.jpg", "name of a file"),
+        ([""], "out", "names nothing"),
+        (["album"], "", "names nothing"),
         (["album/1931/../empty"], "out", "holds no photo"),
     ],
 )
@@ -292,6 +339,7 @@ def test_the_command_colours_a_folder_and_counts(
         ["--skip-existing", "--overwrite"],
         ["--upsample", "magic"],
         ["--seed", "-1"],
+        ["--samples", "2", "--temperature", "1"],
     ],
 )
 def test_a_wrong_flag_ends_in_one_line(

@@ -96,7 +96,7 @@ def test_the_temperature_is_that_of_the_answer(ce):
 def test_draws_differ_and_come_again(ce):
     first = kcolor.colorize(photo(), ce, samples=3)
     again = kcolor.colorize(photo(), ce, samples=3)
-    other = kcolor.colorize(photo(), ce, samples=3, seed=10)
+    other = kcolor.colorize(photo(), ce, samples=3, seed=1)
     assert len(first) == 3
     np.testing.assert_array_equal(first, again)
     drawn = [*first, *other]
@@ -142,6 +142,8 @@ def test_colours_along_edges_are_not_those_of_bilinear(l2):
         ({"saturation": -1}, "--saturation -1"),
         ({"saturation": float("nan")}, "--saturation nan"),
         ({"samples": 0}, "--samples 0"),
+        ({"saturation": "1"}, "--saturation 1"),
+        ({"seed": 1.5}, "--seed 1.5"),
         ({"image_size": 100_000}, "--image-size 100000"),
         ({"upsample": "guidde"}, "did you mean 'guided'"),
     ],

@@ -1,6 +1,8 @@
 """Tests for `kcolor-export`: what is written, and how it is compared."""
 
 import json
+import shutil
+import subprocess
 import sys
 import zipfile
 
@@ -20,7 +22,7 @@ from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
 from kcolor.models.cnn import CNN
 from kcolor.serving import export as exporting
-from kcolor.serving import parity
+from kcolor.serving import parity, saved_model
 from kcolor.serving.parity import Parity, Tolerance
 from kcolor.serving.signatures import MOST_LIGHTNESS, Signatures
 from kcolor.settings import settings
@@ -162,7 +164,9 @@ def test_an_export_that_is_too_far_off_is_not_published(
     colorizer.save(tmp_path / "net.keras")
     exact = Tolerance(rmse=1e-9)
     monkeypatch.setitem(exporting.TOLERANCES, "tflite-float16", exact)
-    with pytest.raises(UserError, match=r"too far .* tflite-float16 .*rmse_ab"):
+    with pytest.raises(
+        UserError, match=r"not exported: tflite-float16 .*rmse_ab"
+    ):
         kcolor.export(
             tmp_path / "net.keras",
             tmp_path,
@@ -340,3 +344,82 @@ def test_every_pair_is_exported_in_every_format(
     bold(kind(**small), objective, 32).save(tmp_path / "net.keras")
     found = kcolor.export(tmp_path / "net.keras", tmp_path, data=data)
     assert set(found) == set(exporting.FORMATS)
+
+
+# === What does not go as it should ===
+
+
+def test_a_tensor_of_another_shape_is_refused_and_ends_no_process(tmp_path):
+    # Zhang's first convolution would end the process.
+    kind = models.get("zhang")(width=SMALL["width"])
+    colorizer = bold(kind, objectives.get("l2")(), 32)
+    saved_model.write(colorizer, tmp_path / "1", 10**6, {})
+    program = f"""
+import numpy as np, tensorflow as tf
+ask = tf.saved_model.load("{tmp_path / "1"}").signatures["serving_default"]
+for shape in ((32, 32, 1), (1, 32, 32), (1, 32, 32, 2), (1, 32, 32, 1, 1), ()):
+    try:
+        ask(L=tf.zeros(shape))
+    except tf.errors.InvalidArgumentError:
+        print("refused")
+print(ask(L=tf.zeros((1, 32, 32, 1)))["ab"].shape)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "refused\n" * 5 + "(1, 32, 32, 2)\n"
+
+
+def test_the_mode_of_the_colours_is_exported_too(data, histogram, tmp_path):
+    objective = objectives.get("ce")(temperature=0.0).adapt(histogram)
+    bold(CNN(head="conv", depth=2), objective).save(tmp_path / "net.keras")
+    found = kcolor.export(
+        tmp_path / "net.keras", tmp_path, formats="tflite", data=data
+    )
+    assert set(found) == {"tflite"}
+
+
+def test_a_format_that_fails_leaves_the_others_and_their_report(
+    everything, data, tmp_path, monkeypatch
+):
+    colorizer, _, _ = everything
+    colorizer.save(tmp_path / "net.keras")
+    stale = tmp_path / "net" / ".export-old"
+    stale.mkdir(parents=True)
+
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left")
+
+    monkeypatch.setattr(saved_model, "write", full)
+    with pytest.raises(UserError, match="not exported: savedmodel .*No space"):
+        kcolor.export(
+            tmp_path / "net.keras",
+            tmp_path,
+            formats=["tflite", "savedmodel"],
+            data=data,
+        )
+    names = {path.name for path in (tmp_path / "net").iterdir()}
+    assert names == {".lock", "net-1.tflite", "net-1.json"}
+
+
+@pytest.mark.parametrize("megapixels", [0, -1, 0.5, 10**7, 10**20])
+def test_a_limit_that_is_none_is_refused_at_once(megapixels, tmp_path):
+    with pytest.raises(UserError, match="--megapixels .* is not allowed"):
+        kcolor.export("nothing", tmp_path, megapixels=megapixels)
+
+
+def test_folders_of_other_names_are_no_versions(everything, tmp_path):
+    _, folder, _ = everything
+    shutil.copytree(folder / "1", tmp_path / "net" / "1")
+    for name in ("²", "٣", "20240101-backup", "9" * 20, "1.bak"):
+        (tmp_path / "net" / name).mkdir()
+    assert exporting._next_version(tmp_path / "net", "net") == 2
+    photo = pixels(20, 20)
+    assert kcolor.colorize(photo, tmp_path / "net").shape == (20, 20, 3)
+
+
+def test_data_that_is_gone_is_told_with_the_way_out(tmp_path):
+    model = exporting.Model("net", small_colorizer(0), None, "/nowhere/photos")
+    with pytest.raises(UserError, match="does not exist.*--data"):
+        exporting._photos(model, None)
