@@ -47,17 +47,22 @@ def ab_of(model: Path, lightness: np.ndarray) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
     with zipfile.ZipFile(model) as notes:
-        size = json.loads(notes.read("kcolor.json"))["image_size"]
+        said = json.loads(notes.read("kcolor.json"))
+    height, width = lightness.shape
+    # The short side as in training; a network of one size sees a square.
+    scale = said["image_size"] / min(height, width)
+    seen = [max(1, round(scale * side)) for side in (height, width)]
+    if said["fixed_size"]:
+        seen = [said["image_size"]] * 2
     interpreter = Interpreter(str(model))
     (taken,) = interpreter.get_input_details()
     (given,) = interpreter.get_output_details()
-    interpreter.resize_tensor_input(taken["index"], (1, size, size, 1))
+    interpreter.resize_tensor_input(taken["index"], (1, *seen, 1))
     interpreter.allocate_tensors()
-    small = resized(lightness, size, size)
+    small = resized(lightness, seen[1], seen[0])
     interpreter.set_tensor(taken["index"], small[np.newaxis, :, :, np.newaxis])
     interpreter.invoke()
     (ab,) = interpreter.get_tensor(given["index"])
-    height, width = lightness.shape
     planes = [resized(ab[..., i].copy(), width, height) for i in (0, 1)]
     return np.stack(planes, -1)
 
