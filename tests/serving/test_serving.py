@@ -445,8 +445,10 @@ def _tensor(shape, dtype=np.float32, value=1):
 
 TENSORS = {
     "rank 2": ("", {"L": _tensor((4, 4))}),
+    "rank 3": ("", {"L": _tensor((1, 4, 4))}),
     "rank 5": ("", {"L": _tensor((1, 4, 4, 1, 1))}),
     "a scalar": ("", {"L": _tensor(())}),
+    "two channels": ("", {"L": _tensor((1, 4, 4, 2))}),
     "three channels": ("", {"L": _tensor((1, 4, 4, 3))}),
     "doubles": ("", {"L": _tensor((1, 4, 4, 1), np.float64)}),
     "integers": ("", {"L": _tensor((1, 4, 4, 1), np.int32)}),
