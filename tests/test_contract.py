@@ -235,7 +235,10 @@ def test_xla_trains_in_mixed_precision(arch, precision, histogram):
 
 
 @EVERY_PAIR
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)],
+)
 def test_mixed_precision_trains_on_nearly_the_same_loss(
     arch, loss, precision, histogram
 ):

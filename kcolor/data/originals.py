@@ -137,8 +137,7 @@ def encode(rgb: np.ndarray, original: Original, suffix: str) -> bytes:
     settings, dates and place.
 
     Args:
-        rgb: uint8 or uint16 (H, W, 3), upright, in the space of the original's
-            samples.
+        rgb: uint8 or uint16 (H, W, 3) sRGB, upright.
         original: What was read.
         suffix: One of `WRITABLE`, in small or capital letters.
 
@@ -151,7 +150,7 @@ def encode(rgb: np.ndarray, original: Original, suffix: str) -> bytes:
     Example:
 
     >>> grey = np.full((2, 3, 1), 99, np.uint8)
-    >>> original = Original(grey, None, None, None, (300, 300), "JPEG")
+    >>> original = Original(grey, None, None, (300, 300), "JPEG")
     >>> file = encode(grey.repeat(3, -1), original, ".png")
     >>> read(file).samples[0, 0].tolist()
     [99, 99, 99]

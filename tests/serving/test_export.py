@@ -113,6 +113,7 @@ def test_a_tflite_file_says_what_it_is_and_still_runs(everything):
         assert (notes["image_size"], notes["fixed_size"]) == (SIZE, False)
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_than_half_floats_than_floats(data, tmp_path):
     colorizer = bold(CNN(head="conv", depth=5), objectives.get("l2")())
     colorizer.save(tmp_path / "net.keras")
@@ -207,6 +208,7 @@ def test_an_export_that_does_not_run_is_refused_with_the_reason(
         reference.compare(tmp_path / "broken.tflite")
 
 
+@pytest.mark.slow
 def test_precision_that_is_set_for_training_is_no_matter(data, tmp_path):
     colorizer = bold(CNN(head="conv", depth=2), objectives.get("l2")())
     colorizer.save(tmp_path / "net.keras")
@@ -257,6 +259,7 @@ def test_a_network_of_one_size_is_exported_for_photos_of_any(fixed):
         assert np.abs(kcolor.colorize(photo, path) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_tflite_of_one_size_refuses_another(fixed):
     _, found = fixed
     path, compared = found["tflite"]
