@@ -77,6 +77,11 @@ class Colorizer(keras.Model):
         self.build((None, height, width, 1))
 
     @property
+    def fixed_size(self) -> int | None:
+        """Height and width of the only photos it takes; None for any."""
+        return self.network.inputs[0].shape[1]
+
+    @property
     def can_sample(self) -> bool:
         """Whether `sample` gives more than one answer."""
         return self.objective.can_sample or self.noise != "none"

@@ -50,8 +50,7 @@ def open_export(path: Path) -> Export | None:
         path: A SavedModel, the folder of its versions, or a `.tflite` file.
 
     Raises:
-        UserError: It cannot be loaded, answers something else, or what runs it
-            is not installed.
+        UserError: It cannot be loaded, or answers something else.
     """
     if path.is_dir():
         folder = saved_model_in(path)
@@ -109,13 +108,8 @@ def _saved_model(folder: Path, name: str) -> Export:
 
 def _tflite(file: Path) -> Export:
     """Returns what a TFLite model predicts, (L) to (ab)."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise UserError(
-            f"'{file}' needs what runs TFLite models: "
-            'pip install "kcolor[litert]"'
-        ) from error
+    from ai_edge_litert.interpreter import Interpreter  # rarely needed
+
     try:
         with quietly():  # TFLite tells what it runs on
             interpreter = Interpreter(str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,16 @@ class Model:
     @property
     def is_fixed(self) -> bool:
         """Whether it takes photos of one size alone."""
-        return self.colorizer.network.inputs[0].shape[1] is not None
+        return self.colorizer.fixed_size is not None
 
-    def predictor(self) -> Predictor:
-        """Returns what the model predicts, compiled."""
+    @property
+    def image_size(self) -> int:
+        """Height and width of the photos it was trained on, in pixels."""
+        return self.colorizer.image_size
+
+    @functools.cached_property
+    def predict(self) -> Predictor:
+        """What the model predicts, compiled."""
         compiled = tf.function(
             self.colorizer, jit_compile=False, reduce_retracing=True
         )

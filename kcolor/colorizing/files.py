@@ -126,7 +126,6 @@ def colorize_files(
             with a single photo is told in the outcome.
         Interrupted: By SIGINT or SIGTERM, after the photos at hand.
     """
-    began = time.monotonic()
     outcome = Outcome()
     tasks = _tasks(sources, out, suffix, look.samples)
     if not (skip_existing or overwrite):

@@ -91,21 +91,21 @@ class Painter:
     def __init__(self, model: str | Path | Colorizer, look: Look):
         self.look = look
         found = _opened(model)
-        size = look.image_size or _size_of(found)
+        size = look.image_size or found.image_size
         if size is None:
             raise UserError(
                 f"'{found.name}' does not say at what size it was trained: "
                 "give --image-size"
             )
-        if found.is_fixed and size != _size_of(found):
+        if found.is_fixed and size != found.image_size:
             raise UserError(
-                f"'{found.name}' takes photos of {_size_of(found)} pixels "
+                f"'{found.name}' takes photos of {found.image_size} pixels "
                 f"alone: leave out --image-size {size}"
             )
         self._size, self._is_fixed = size, found.is_fixed
         if look.temperature is not None:
             found = _at_temperature(found, look.temperature)
-        self._ask = found.predictor() if _is_model(found) else found.predict
+        self._ask = found.predict
         self._sample = None
         if look.samples is not None:
             self._sample = _sampler(found, look.seed)
@@ -274,16 +274,6 @@ def _opened(model: str | Path | Colorizer) -> Model | Export:
     )
 
 
-def _is_model(found: Model | Export) -> bool:
-    return isinstance(found, Model)
-
-
-def _size_of(found: Model | Export) -> int | None:
-    if _is_model(found):
-        return found.colorizer.image_size
-    return found.image_size
-
-
 def _at_temperature(found: Model | Export, temperature: float) -> Model:
     """Returns a model whose annealed mean has another temperature."""
     objective = getattr(getattr(found, "colorizer", None), "objective", None)
@@ -301,7 +291,7 @@ def _at_temperature(found: Model | Export, temperature: float) -> Model:
 
 def _sampler(found: Model | Export, seed: int) -> Callable:
     """Returns what draws an ab: lightness and the draw's number to ab."""
-    if not _is_model(found) or not found.colorizer.can_sample:
+    if not isinstance(found, Model) or not found.colorizer.can_sample:
         raise UserError(
             f"'{found.name}' knows one answer, no --samples: they are for runs "
             "and .keras files of ce, mdn, energy, flow or hue_chroma, or "

@@ -183,7 +183,7 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
         UserError: There is no such thing.
     """
     if model is not None:
-        return Target.of(model.name, model.predictor(), "model", model)
+        return Target.of(model.name, model.predict, "model", model)
     if text in REFERENCES:
         return reference(text, data)
     path = Path(text)

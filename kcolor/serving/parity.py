@@ -77,20 +77,19 @@ class Reference:
     """
 
     def __init__(self, model: Model, pixels: np.ndarray):
-        self.size = model.colorizer.image_size
+        self.size = model.image_size
         self.is_fixed = model.is_fixed
         rgb = tf.cast(pixels, tf.float32) / 255
         self.lightness = rgb_to_lightness(rgb)[..., None].numpy()
-        predict = model.predictor()
         self.ab = np.concatenate(
-            [predict(photo[None]) for photo in self.lightness]
+            [model.predict(photo[None]) for photo in self.lightness]
         )
         # Wide, of another size than the network's, and upright only once its
         # EXIF is heeded.
         self.photo, photo = _encoded(np.concatenate(pixels[:2], axis=1))
         size = network_size(*photo.shape[:2], self.size, self.is_fixed)
         small = shrunk_lightness(photo, *size)
-        self.coloured = paint(photo, predict(small[None])[0]).numpy()
+        self.coloured = paint(photo, model.predict(small[None])[0]).numpy()
 
     def compare(self, export: Path) -> Parity:
         """Returns how far an export is, which another process loads and runs.

@@ -26,17 +26,13 @@ class Signatures:
     def __init__(self, colorizer: Colorizer, most_pixels: int):
         self.colorizer = colorizer
         self.most_pixels = most_pixels
-        self.fixed = colorizer.network.inputs[0].shape[1]
+        self.fixed = colorizer.fixed_size
+        spec = lightness_spec(colorizer)
+        self._network_shape = spec.shape[1:]
         # Once in the graph, however often it is called.
         self._ask = tf.function(
-            colorizer, input_signature=[self.lightness_spec], jit_compile=False
+            colorizer, input_signature=[spec], jit_compile=False
         )
-
-    @property
-    def lightness_spec(self) -> tf.TensorSpec:
-        """Of what the network takes."""
-        shape = (None, self.fixed, self.fixed, 1)
-        return tf.TensorSpec(shape, tf.float32, "L")
 
     def ab(self, L) -> dict[str, tf.Tensor]:
         """Returns ab, (N, H, W, 2), of lightness, (N, H, W, 1), of any size.
@@ -117,8 +113,14 @@ class Signatures:
             height, width, self.colorizer.image_size, bool(self.fixed)
         )
         lightness = shrunk_lightness(rgb, *size)
-        lightness = tf.ensure_shape(lightness, self.lightness_spec.shape[1:])
+        lightness = tf.ensure_shape(lightness, self._network_shape)
         painted = paint(rgb, self._ask(lightness[None])[0])
         return tf.io.encode_png(
             tf.concat([painted, alpha], axis=-1), compression=COMPRESSION
         )
+
+
+def lightness_spec(colorizer: Colorizer) -> tf.TensorSpec:
+    """Returns the spec of what a network takes, (N, H, W, 1)."""
+    side = colorizer.fixed_size
+    return tf.TensorSpec((None, side, side, 1), tf.float32, "L")

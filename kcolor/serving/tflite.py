@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from kcolor.colorizer import Colorizer
-from kcolor.exports import NOTES, SIGNATURE
+from kcolor.exports import NOTES, SIGNATURE, open_export
 from kcolor.quiet import quietly
-from kcolor.serving.signatures import Signatures
+from kcolor.serving.signatures import lightness_spec
 
 # Of int8 models: operations that stay float, being hardly a network's ...
 KEPT_OPERATIONS = (
@@ -113,7 +113,7 @@ def _quantised(
     for share in KEPT_SHARES:
         kept = answer + features[: round(share * len(features))]
         made = debugger(kept).get_nondebug_quantized_model()
-        if _error(made, photos, truth) <= ALLOWED:
+        if _error(made, folder, photos, truth) <= ALLOWED:
             break
     return made
 
@@ -130,22 +130,14 @@ def _features(debugger: tf.lite.experimental.QuantizationDebugger) -> list[str]:
     return [name for name, order in sorted(found, key=lambda f: int(f[1]))]
 
 
-def _error(made: bytes, photos: np.ndarray, truth: np.ndarray) -> float:
+def _error(
+    made: bytes, folder: str, photos: np.ndarray, truth: np.ndarray
+) -> float:
     """Returns how far a model is from the truth, as `rmse_ab`."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=made)
-    (source,) = interpreter.get_input_details()
-    (answer,) = interpreter.get_output_details()
-    interpreter.resize_tensor_input(source["index"], photos[:1].shape)
-    interpreter.allocate_tensors()
-    squares = []
-    for photo, ab in zip(photos, truth, strict=True):
-        interpreter.set_tensor(source["index"], photo[None])
-        interpreter.invoke()
-        away = interpreter.get_tensor(answer["index"])[0] - ab
-        squares.append(np.mean(away.astype(np.float64) ** 2))
-    return float(np.sqrt(np.mean(squares)))
+    file = Path(folder, "made.tflite")
+    file.write_bytes(made)
+    away = open_export(file).predict(photos) - truth
+    return float(np.sqrt(np.mean(away.astype(np.float64) ** 2)))
 
 
 def _converter(folder: str) -> tf.lite.TFLiteConverter:
@@ -160,7 +152,7 @@ def _archive(colorizer: Colorizer, folder: str) -> None:
     archive.add_endpoint(
         SIGNATURE,
         lambda L: {"ab": colorizer(L)},
-        input_signature=[Signatures(colorizer, 0).lightness_spec],
+        input_signature=[lightness_spec(colorizer)],
     )
     archive.write_out(folder, verbose=False)
 
