@@ -10,6 +10,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from patterns import BLOCKS, PATTERN, png_of, saved
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from kcolor.data import photos
@@ -24,15 +25,6 @@ from kcolor.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL.TiffImagePlugin")
 
-# Six flat blocks of 16 x 16, so that lossy formats keep their centres.
-BLOCKS = np.array(
-    [
-        [[255, 255, 255], [200, 30, 40], [20, 160, 60]],
-        [[30, 60, 190], [0, 0, 0], [130, 120, 10]],
-    ],
-    np.uint8,
-)
-PATTERN = BLOCKS.repeat(16, axis=0).repeat(16, axis=1)
 GREY = np.asarray(Image.fromarray(PATTERN).convert("L"))[..., np.newaxis]
 ALPHA = np.linspace(0, 255, GREY.size).astype(np.uint8).reshape(GREY.shape)
 
@@ -44,13 +36,6 @@ DEEP = {
     "rgb": NOISE[..., :3],
     "rgb and alpha": NOISE,
 }
-
-
-def saved(image, file_format, **options):
-    """The content of a file that Pillow writes."""
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
 
 
 def saved_tiff(samples, **options):
@@ -75,18 +60,8 @@ def saved_png(samples, *chunks):
     """The content of a PNG of 16 bits, and of other chunks."""
     height, width, bands = samples.shape
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    encoded = b"\x89PNG\r\n\x1a\n"
-    for kind, body in [
-        (b"IHDR", header),
-        *chunks,
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]:
-        checksum = struct.pack(">I", zlib.crc32(kind + body))
-        encoded += struct.pack(">I", len(body)) + kind + body + checksum
-    return encoded
+    return png_of(width, height, 16, colour_type, rows, *chunks)
 
 
 def coloured(original):

@@ -4,7 +4,6 @@ import io
 import struct
 import subprocess
 import sys
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from patterns import PATTERN, png_of, saved
 from PIL import Image, ImageCms, ImageFile
 
 from kcolor.data.photos import (
@@ -25,15 +25,6 @@ from kcolor.data.photos import (
 # The module silences Pillow where it is imported; pytest undoes that.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL.TiffImagePlugin")
 
-# Six flat blocks of 16 x 16, so that lossy formats keep their centres.
-BLOCKS = np.array(
-    [
-        [[255, 255, 255], [200, 30, 40], [20, 160, 60]],
-        [[30, 60, 190], [0, 0, 0], [130, 120, 10]],
-    ],
-    np.uint8,
-)
-PATTERN = BLOCKS.repeat(16, axis=0).repeat(16, axis=1)
 GREY = np.asarray(Image.fromarray(PATTERN).convert("L"))
 GREY_PATTERN = np.stack([GREY] * 3, axis=-1)
 
@@ -49,32 +40,11 @@ TURNED = {
 }
 
 
-def saved(image, file_format, **options):
-    """The content of a file that Pillow writes."""
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
-
-
 def saved_tiff(samples, **options):
     """The content of a file that tifffile writes."""
     file = io.BytesIO()
     tifffile.imwrite(file, samples, **options)
     return file.getvalue()
-
-
-def saved_png(width, height, depth, color_type, rows=b""):
-    """A PNG of kinds that Pillow cannot write, or of a header alone."""
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
-    encoded = b"\x89PNG\r\n\x1a\n"
-    for kind, body in [
-        (b"IHDR", header),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]:
-        checksum = struct.pack(">I", zlib.crc32(kind + body))
-        encoded += struct.pack(">I", len(body)) + kind + body + checksum
-    return encoded
 
 
 def with_tag(encoded, code, value):
@@ -268,7 +238,7 @@ def test_16_bit_pngs_are_scaled_not_clipped(channels):
     if channels in (2, 4):
         samples[..., -1] = 65535
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    encoded = saved_png(256, 1, 16, color_type, b"\0" + samples.tobytes())
+    encoded = png_of(256, 1, 16, color_type, b"\0" + samples.tobytes())
     levels = np.arange(256)[:, np.newaxis]
     assert np.abs(decode(encoded)[0].astype(int) - levels).max() <= 1
 
@@ -615,7 +585,7 @@ def too_large_gif():
 
 
 TOO_LARGE = {
-    "png": saved_png(60_000, 60_000, 8, 2),
+    "png": png_of(60_000, 60_000, 8, 2),
     "gif": too_large_gif(),
     "bmp": too_large_bmp(),
     "tiff": with_tag(with_tag(GREY_TIFF, 256, 60_000), 257, 60_000),
