@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -404,6 +405,31 @@ def test_a_format_that_fails_leaves_the_others_and_their_report(
         )
     names = {path.name for path in (tmp_path / "net").iterdir()}
     assert names == {".lock", "net-1.tflite", "net-1.json"}
+
+
+def test_a_signal_leaves_nothing_that_is_half_made(
+    everything, data, tmp_path, monkeypatch
+):
+    colorizer, _, _ = everything
+    colorizer.save(tmp_path / "net.keras")
+
+    def interrupted(_, folder, *__):
+        folder.mkdir()
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(saved_model, "write", interrupted)
+    words = ["net.keras", "--out", "out", "--data", str(data)]
+    monkeypatch.setattr(sys, "argv", ["kcolor-export", *words])
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as end:
+            command.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 128 + signal.SIGTERM
+    names = [path.name for path in (tmp_path / "out" / "net").iterdir()]
+    assert names == [".lock"]
 
 
 @pytest.mark.parametrize("megapixels", [0, -1, 0.5, 10**7, 10**20])
