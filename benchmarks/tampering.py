@@ -20,7 +20,7 @@ from kcolor.evaluation.evaluate import evaluate
 from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.tables import table
-from kcolor.training.callbacks import progress
+from kcolor.terminal import progress
 
 SIZE = 64
 SCALES = (1.0, 0.75, 0.5, 0.25, 0.0)

@@ -29,6 +29,8 @@ from kcolor.evaluation import measure, references, tables
 from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.metrics import METRICS, RANKING_METRICS
 from kcolor.files import whole
+from kcolor.signals import Signals
+from kcolor.terminal import progress, say
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
 from kcolor.training.rates import Following, SecondHalf
@@ -128,7 +130,7 @@ def decoded(source: str, image_size: int, validation_share: float) -> Data:
         source,
         image_size,
         validation_share,
-        lambda items, total: calls.progress(items, total, "decoding"),
+        lambda items, total: progress(items, total, "decoding"),
     )
 
 
@@ -262,23 +264,23 @@ def _check_data(experiment: Experiment, data: Data) -> None:
 
 def _tell(experiment: Experiment, data: Data, run: Run) -> None:
     """Says what is about to be trained, and on what."""
-    calls.say(
+    say(
         f"{experiment.data}: {len(data.train)} photos to train, "
         f"{len(data.validation)} to validate, {len(data.test)} to test; "
         f"{data.near_grey} near-grey dropped, {len(data.skipped)} broken"
     )
     for note in data.notes:
-        calls.say(note)
+        say(note)
     for name, fault in data.skipped[:SKIPPED_SHOWN]:
-        calls.say(f"skipped '{name}': {fault}")
+        say(f"skipped '{name}': {fault}")
     if len(data.skipped) > SKIPPED_SHOWN:
-        calls.say(f"all that were skipped: '{run.environment}'")
+        say(f"all that were skipped: '{run.environment}'")
     classes = _classes(experiment, data)
     if classes:
         names = [name or "no folder" for name in classes]
         names = textwrap.shorten(", ".join(names), 100, placeholder=" ...")
-        calls.say(f"{len(classes)} classes to learn, too: {names}")
-    calls.say(
+        say(f"{len(classes)} classes to learn, too: {names}")
+    say(
         f"{experiment.arch} + {experiment.loss}, {experiment.scheme}, "
         f"{experiment.precision}, run '{run.path}'"
     )
@@ -345,14 +347,14 @@ def _fit(
     # === Where to begin ===
     checkpoints = Checkpoints(run.checkpoints, _variables(scheme))
     every.on_train_begin()
-    state = checkpoints.restore(warn=calls.say)
+    state = checkpoints.restore(warn=say)
     if state is None:
         step, best = 0, None
     else:
         step, best = state["step"], state["best"]
         calls.restore_states(watching, state["callbacks"])
         scheme.stop_training = state["stop"]
-        calls.say(f"resumed at step {step} of {total_steps}")
+        say(f"resumed at step {step} of {total_steps}")
     history = run.read_history(epochs=step // steps_per_epoch)
 
     def save() -> None:
@@ -369,7 +371,7 @@ def _fit(
         )
 
     # === The loop ===
-    with calls.Signals() as signals:
+    with Signals() as signals:
         while step < total_steps and not scheme.stop_training:
             epoch, first = divmod(step, steps_per_epoch)
             if first == 0:
@@ -688,6 +690,6 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
             pictures.save_grid(path, rows, ("grey", *draws, "truth"))
     with whole(run.metrics) as path:
         path.write_text(measure.to_json(measured))
-    calls.say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
-    calls.say(tables.table(measured))
-    calls.say("\nlook at " + ", ".join(f"'{path}'" for path in written))
+    say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
+    say(tables.table(measured))
+    say("\nlook at " + ", ".join(f"'{path}'" for path in written))

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
     from kcolor.colorizing.files import colorize_files
     from kcolor.colorizing.painter import Look
-    from kcolor.training.callbacks import progress
+    from kcolor.terminal import progress
 
     chosen = {
         name: options.pop(name)

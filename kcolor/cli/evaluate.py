@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
     from kcolor.evaluation import measure, tables
     from kcolor.evaluation.evaluate import examine
-    from kcolor.training.callbacks import progress, say
+    from kcolor.terminal import progress, say
 
     options["metrics"] = measuring.chosen(options["metrics"])
     evaluation = examine(**options, progress=progress)

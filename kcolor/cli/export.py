@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     options = vars(parser.parse_args(argv))
     load_tensorflow()
     from kcolor.serving.export import FORMATS, export
-    from kcolor.training.callbacks import say
+    from kcolor.terminal import say
 
     # As SIGINT does: with it goes what is half made.
     signal.signal(signal.SIGTERM, _end)

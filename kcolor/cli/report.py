@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     options = vars(parser.parse_args(argv))
     load_tensorflow()
     from kcolor.evaluation.report import report
-    from kcolor.training.callbacks import progress, say
+    from kcolor.terminal import progress, say
 
     options["metrics"] = measuring.chosen(options["metrics"])
     page = report(**options, progress=progress)

@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
     space = read_space(file, **changes)
     load_tensorflow()
     from kcolor.searching.search import search
-    from kcolor.training.callbacks import say
+    from kcolor.terminal import say
 
     minutes = {} if options.minutes is None else {"minutes": options.minutes}
     best = search(space, options.out, options.workers, **minutes)

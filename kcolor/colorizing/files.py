@@ -22,7 +22,7 @@ from kcolor.data import originals, photos
 from kcolor.data.originals import Original
 from kcolor.errors import Interrupted, UserError, first_line, unknown
 from kcolor.files import check_writable, whole
-from kcolor.training.callbacks import Signals
+from kcolor.signals import Signals
 
 STANDARD = "-"  # stdin or stdout
 # Photos at once, and their pixels: memory does not grow with the folder.

@@ -1,8 +1,7 @@
-"""The plots of a report, drawn by plotly in the reader's browser."""
+"""The plots of a report."""
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Sequence
 
@@ -11,12 +10,8 @@ from plotly import graph_objects as go
 
 from kcolor.evaluation.measure import Measured
 from kcolor.evaluation.metrics import COLOUR_METRICS, METRICS
+from kcolor.page import plots
 
-# Of Okabe and Ito's palette, which eyes of all kinds tell apart, those that
-# show on white and on black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES = ("solid", "dot", "dash")
-SYMBOLS = ("circle", "square", "diamond")
 OVER = ("epoch", "seconds")
 DOMAINS_SHOWN = 40
 # Of a plot on a phone, in pixels, where labels are placed.
@@ -24,20 +19,6 @@ WIDTH, HEIGHT = 300, 280
 LETTER, LINE = 6.5, 15
 # On a logarithmic axis.
 ROUND = [m * 10.0**k for k in range(-4, 7) for m in (1, 2, 5)]
-
-
-def look(number: int) -> dict[str, str]:
-    """Returns how a target looks in all plots: colour, dash and symbol.
-
-    Args:
-        number: Of the target.
-    """
-    turn, colour = divmod(number, len(COLOURS))
-    return {
-        "color": COLOURS[colour],
-        "dash": DASHES[turn % len(DASHES)],
-        "symbol": SYMBOLS[turn % len(SYMBOLS)],
-    }
 
 
 def curves(
@@ -49,7 +30,7 @@ def curves(
         histories: run -> one row an epoch, as in `history.csv`.
         looks: As `look` gives them, by target.
     """
-    figure = _figure()
+    figure = plots.empty()
     known = {name for rows in histories.values() for name in rows[0]}
     metrics = [name for name in COLOUR_METRICS if f"val_{name}" in known]
     for metric, over, name in itertools.product(metrics, OVER, histories):
@@ -59,7 +40,7 @@ def curves(
         figure.add_scatter(
             x=np.cumsum(x) if over == "seconds" else x,
             y=np.float32(y),
-            name=_plain(name),
+            name=plots.plain(name),
             mode="lines+markers" if len(rows) < 50 else "lines",
             line={"color": looks[name]["color"], "dash": looks[name]["dash"]},
             marker={"symbol": looks[name]["symbol"], "size": 5},
@@ -90,7 +71,7 @@ def domains(
         metrics: Those to choose from.
         looks: As `look` gives them, by target.
     """
-    figure, labels = _figure(), {}
+    figure, labels = plots.empty(), {}
     first = next(iter(measured.values()))
     for metric in metrics:
         found = first[metric]["domains"]
@@ -100,7 +81,7 @@ def domains(
         if len(ranked) > DOMAINS_SHOWN:
             half = DOMAINS_SHOWN // 2
             ranked = ranked[:half] + ranked[-half:]
-        labels[metric] = [f"{_short(d)} ({found[d]['n']})" for d in ranked]
+        labels[metric] = [f"{plots.short(d)} ({found[d]['n']})" for d in ranked]
         # Targets stand below each other, so that no interval hides another.
         lines = np.linspace(-0.35, 0.35, len(measured) + 2)[1:-1]
         for name, line in zip(measured, lines, strict=True):
@@ -108,11 +89,11 @@ def domains(
             figure.add_scatter(
                 x=[part["value"] for part in parts],
                 y=np.arange(len(parts)) + line,
-                error_x=_interval(parts),
-                name=_plain(name),
+                error_x=plots.interval(parts),
+                name=plots.plain(name),
                 mode="markers",
-                marker={**_marker(looks[name]), "size": 8},
-                text=[_plain(domain) for domain in ranked],
+                marker={**plots.marker(looks[name]), "size": 8},
+                text=[plots.plain(domain) for domain in ranked],
                 meta={"metric": metric},
                 hovertemplate="%{text}: %{x:.4g}",
             )
@@ -146,7 +127,7 @@ def costs(
         paid: cost -> target -> how much, where it is known.
         looks: As `look` gives them, by target.
     """
-    figure = _figure()
+    figure = plots.empty()
     for metric, cost in itertools.product(metrics, paid):
         names = list(paid[cost])
         found = [measured[name][metric] for name in names]
@@ -156,12 +137,12 @@ def costs(
             figure.add_scatter(
                 x=[paid[cost][name]],
                 y=[part["value"]],
-                error_y=_interval([part]),
-                name=_plain(name),
-                text=[_short(name)],
+                error_y=plots.interval([part]),
+                name=plots.plain(name),
+                text=[plots.short(name)],
                 textposition=place,
                 mode="markers+text",
-                marker={**_marker(looks[name]), "size": 10},
+                marker={**plots.marker(looks[name]), "size": 10},
                 cliponaxis=False,
                 meta={"metric": metric, "against": cost},
                 hovertemplate=f"{metric} %{{y:.4g}}<br>{cost} %{{x:.3g}}",
@@ -177,80 +158,6 @@ def costs(
         for cost, of in paid.items()
     }
     return figure
-
-
-def choices(figure: go.Figure) -> dict[str, list[str]]:
-    """Returns what a reader can choose between, by what it is called."""
-    return {
-        key: list(dict.fromkeys(trace.meta[key] for trace in figure.data))
-        for key in figure.data[0].meta
-    }
-
-
-def to_html(figures: dict[str, go.Figure]) -> dict[str, str]:
-    """Returns plots as parts of one page; the first brings plotly with it.
-
-    Each shows at first the traces of the first of all choices, with what the
-    layout's `meta` says of each of them, as it is again when a reader chooses.
-    """
-    parts = {}
-    for name, figure in figures.items():
-        first = {key: of[0] for key, of in choices(figure).items()}
-        for trace in figure.data:
-            trace.visible = trace.meta == first
-        for choice in first.values():
-            for place, value in figure.layout.meta.get(choice, {}).items():
-                figure.layout[place] = value
-        parts[name] = figure.to_html(
-            config={"displayModeBar": False, "responsive": True},
-            include_plotlyjs=not parts,
-            full_html=False,
-            div_id=f"plot-{name}",
-        )
-    return parts
-
-
-def _figure() -> go.Figure:
-    """Returns an empty figure. The colours of its text are the page's."""
-    axis = {"showline": False, "zeroline": False, "ticks": ""}
-    return go.Figure(
-        layout={
-            "template": "none",
-            "autosize": True,
-            "height": 380,
-            "showlegend": False,
-            "margin": {"l": 48, "r": 16, "t": 16, "b": 36},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"family": "system-ui, sans-serif", "size": 12},
-            "xaxis": axis,
-            "yaxis": axis,
-            "dragmode": False,
-        }
-    )
-
-
-def _marker(look: dict[str, str]) -> dict[str, str]:
-    return {"color": look["color"], "symbol": look["symbol"]}
-
-
-def _interval(parts: list[dict[str, float]]) -> dict:
-    return {
-        "type": "data",
-        "array": [part["high"] - part["value"] for part in parts],
-        "arrayminus": [part["value"] - part["low"] for part in parts],
-        "thickness": 1,
-        "width": 0,
-    }
-
-
-def _short(text: str) -> str:
-    return _plain(text if len(text) <= 24 else f"{text[:23]}…")
-
-
-def _plain(text: str) -> str:
-    """Returns text in which plotly sees no markup."""
-    return html.escape(text, quote=False).replace("%{", "%&#123;")
 
 
 # Of a label's middle from its point: in widths of the label, in pixels.
@@ -287,7 +194,7 @@ def _places(
     ]
     taken, places = [], []
     for number, label in enumerate(labels):
-        width = LETTER * len(_short(label))
+        width = LETTER * len(plots.short(label))
         hidden, boxes = {}, {}
         for place, (share, right, up) in _PLACES.items():
             left = x[number] + (share - 0.5) * width + right

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import re
@@ -12,12 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 import docstring_parser
-import jinja2
 import numpy as np
 import yaml
-from PIL import Image
 
-import kcolor
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import TEST
 from kcolor.errors import UserError
@@ -29,6 +25,8 @@ from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
 from kcolor.evaluation.targets import Target
 from kcolor.files import check_writable, whole
+from kcolor.page import plots
+from kcolor.page.rendering import address, render
 from kcolor.pictures import choose
 
 PHOTOS = 8  # in the grid
@@ -105,7 +103,7 @@ def report(
     histories = {name: rows for name, rows in histories.items() if rows}
 
     # === Plots ===
-    looks = {name: charts.look(n) for n, name in enumerate(measured)}
+    looks = {name: plots.look(n) for n, name in enumerate(measured)}
     paid = _paid(evaluation, histories)
     figures = {}
     if histories:
@@ -116,18 +114,11 @@ def report(
         figures["costs"] = charts.costs(measured, metrics, paid, looks)
 
     # === The page ===
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kcolor.evaluation", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     chosen = choose(np.arange(len(evaluation.photos)), photos)
     names = list(measured)
-    html = environment.get_template("report.html").render(
+    html = render(
+        "evaluation/report.html",
         evaluation=evaluation,
-        version=kcolor.__version__,
         date=datetime.now().astimezone(),
         command=_command(
             targets, out, data, split, metrics, image_size, domains, photos
@@ -138,8 +129,8 @@ def report(
         metrics=[_explained(name) for name in metrics],
         rows=_rows(measured, metrics),
         runs=list(histories),
-        plots=charts.to_html(figures),
-        choices={name: charts.choices(f) for name, f in figures.items()},
+        plots=plots.to_html(figures),
+        choices={name: plots.choices(f) for name, f in figures.items()},
         grid=_shown(evaluation, chosen, names),
         titles=[GREY, *names, TRUTH],
         extremes={
@@ -343,7 +334,7 @@ def _shown(
             "pictures": [
                 {
                     "title": title,
-                    "address": _address(version[row]),
+                    "address": address(version[row]),
                     "error": "" if errors is None else f"{errors[number]:.1f}",
                 }
                 for title, version, errors in versions
@@ -369,12 +360,3 @@ def _extremes(evaluation: Evaluation, name: str) -> dict[str, list[dict]]:
 def _errors(evaluation: Evaluation, name: str) -> np.ndarray:
     """Returns the `rmse_ab` of each photo, (n,)."""
     return np.sqrt(evaluation.figures[name]["squared_ab"])
-
-
-def _address(pixels: np.ndarray) -> str:
-    """Returns a photo as an address that holds all of it."""
-    file = io.BytesIO()
-    # Its colours at full resolution: they are what is looked at.
-    Image.fromarray(pixels).save(file, "jpeg", quality=95, subsampling=0)
-    data = base64.b64encode(file.getvalue()).decode()
-    return f"data:image/jpeg;base64,{data}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from kcolor.evaluation.measure import SHOWN, Measured
 from kcolor.evaluation.metrics import METRICS
-from kcolor.text import aligned
+from kcolor.terminal import aligned
 
 
 def table(measured: Measured, metrics: Sequence[str] = SHOWN) -> str:

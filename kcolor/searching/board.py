@@ -16,7 +16,7 @@ from rich.text import Text
 from kcolor.files import whole
 from kcolor.searching.oracles import planned, run_name, units_of
 from kcolor.searching.space import Space
-from kcolor.training.callbacks import duration
+from kcolor.terminal import duration
 
 RUNNING, DONE, FAILED, WAITING = "running", "done", "failed", "waiting"
 ENDED = (DONE, FAILED)

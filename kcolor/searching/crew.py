@@ -15,7 +15,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from kcolor.errors import UserError
 from kcolor.searching.worker import WORKERS
-from kcolor.training import callbacks as calls
+from kcolor.terminal import say
 
 LOST_SECONDS = 60.0  # without a sign of life
 END_SECONDS = 120.0  # for workers to write their checkpoints in
@@ -78,7 +78,7 @@ class Crew:
             if sign != last:
                 self._seen[name] = (sign, now)
             elif now - since > LOST_SECONDS:
-                calls.say(f"worker '{name}' is lost: others do its trial")
+                say(f"worker '{name}' is lost: others do its trial")
                 self._oracle.give_up_on(name)
 
     def dismiss(self) -> None:
@@ -119,7 +119,7 @@ class Crew:
         key = trial.trial_id if trial else None
         self._deaths[key] = self._deaths.get(key, 0) + 1
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        calls.say(f"worker '{name}' died ({how}): started again")
+        say(f"worker '{name}' died ({how}): started again")
         if self._deaths[key] < MOST_DEATHS:
             return
         if trial is None:

@@ -25,7 +25,8 @@ from kcolor.searching.importance import importance
 from kcolor.searching.space import Space, read_space
 from kcolor.searching.trials import Trials
 from kcolor.searching.worker import CHIEF, SPACE, WORKERS
-from kcolor.training import callbacks as calls
+from kcolor.signals import Signals
+from kcolor.terminal import say
 from kcolor.training.experiment import Experiment
 from kcolor.training.run import Run
 
@@ -91,7 +92,7 @@ def search(
             + (f"; the last failed: {last}" if last else "")
         )
     Console().print(board.board(found, space, trials.oracle, SHOWN))
-    calls.say("\n" + importance(found, space))
+    say("\n" + importance(found, space))
     return best
 
 
@@ -171,9 +172,9 @@ def _watch(space: Space, folder: Path, oracle, crew: Crew, minutes) -> None:
     found = board.rows(space, oracle)
     ended = {row.name for row in found if row.state in board.ENDED}
     if ended:
-        calls.say(f"'{folder}' goes on: {len(ended)} trials have ended")
+        say(f"'{folder}' goes on: {len(ended)} trials have ended")
     live = Live(console=console, auto_refresh=False, transient=True)
-    with calls.Signals() as signals, live:
+    with Signals() as signals, live:
         while not crew.is_done():
             crew.look_after()
             found = board.rows(space, oracle)
@@ -183,8 +184,8 @@ def _watch(space: Space, folder: Path, oracle, crew: Crew, minutes) -> None:
                     board.write_table(found, space, folder / TABLE)
                     _keep_best(found, space, folder)
                     if not console.is_terminal:
-                        calls.say(board.line(row, space))
-                        calls.say(board.summary(found, space, oracle))
+                        say(board.line(row, space))
+                        say(board.summary(found, space, oracle))
             if console.is_terminal:
                 shown = board.board(found, space, oracle, console.height)
                 live.update(shown, refresh=True)
@@ -194,7 +195,7 @@ def _watch(space: Space, folder: Path, oracle, crew: Crew, minutes) -> None:
                     f"start it again with --out '{folder}' to go on",
                 )
             if time.monotonic() > deadline:
-                calls.say(
+                say(
                     f"{minutes:g} minutes are over: start it again with "
                     f"--out '{folder}' to go on"
                 )

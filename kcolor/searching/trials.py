@@ -25,8 +25,8 @@ from kcolor.data.prepare import Data
 from kcolor.errors import Interrupted, UserError, first_line
 from kcolor.searching import hparams, oracles
 from kcolor.searching.space import Space
+from kcolor.terminal import say
 from kcolor.trainer import decoded, pace, train
-from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
 from kcolor.training.run import Run
 
@@ -98,7 +98,7 @@ class Trials(BaseTuner):
         run = Run(self.folder / oracles.run_name(trial.trial_id))
         settings = self.space.settings(trial.hyperparameters.values)
         told = ", ".join(f"{k} {v}" for k, v in settings.items())
-        calls.say(f"\ntrial {trial.trial_id}: {told}")
+        say(f"\ntrial {trial.trial_id}: {told}")
         try:
             score = self._score(run, settings, oracles.units_of(trial))
         except Interrupted as interrupted:
@@ -112,7 +112,7 @@ class Trials(BaseTuner):
                 details = f"\n{traceback.format_exc()}"
             run.path.mkdir(exist_ok=True)
             (run.path / oracles.FAILURE).write_text(f"{reason}\n{details}")
-            calls.say(f"trial {trial.trial_id} failed: {reason}")
+            say(f"trial {trial.trial_id} failed: {reason}")
             raise FailedTrialError(reason) from error
         hparams.write(run, settings, self.space.objective, score)
         return {self.space.objective: score}

@@ -24,7 +24,7 @@ from kcolor.errors import UserError, first_line, unknown
 from kcolor.files import check_writable, whole
 from kcolor.serving import saved_model, tflite
 from kcolor.serving.parity import SIZES, Parity, Reference, Tolerance
-from kcolor.text import aligned
+from kcolor.terminal import aligned
 from kcolor.trained import Model, open_model
 
 CALIBRATION, COMPARED = 128, 16  # photos

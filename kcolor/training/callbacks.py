@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator
 
 import keras
 from tqdm import tqdm
 
 from kcolor.errors import UserError
+from kcolor.terminal import LINE_EVERY, duration, say
 from kcolor.training.experiment import Experiment
 
 REMEMBERED = ("wait", "best", "cooldown_counter")  # by Keras' callbacks
 SURE = 0.995  # of a discriminator: it has won
 COLOURLESS = 2.0  # colorfulness of photos: the truth's is about 40
-LINE_EVERY = 60.0  # seconds between lines where there is no terminal
-
-
-class Signals:
-    """Notes SIGINT and SIGTERM while a training is in its `with` block.
-
-    The training looks at `received` between steps. A second signal does what
-    it always does.
-    """
-
-    def __init__(self):
-        self.received = 0
-        self._previous = {}
-
-    def __enter__(self):
-        if threading.current_thread() is not threading.main_thread():
-            return self  # signals are for the main one
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
-
-    def _note(self, number, _):
-        self.received = number
-        self.__exit__()
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -174,48 +143,6 @@ class Progress(keras.callbacks.Callback):
         pace = self._seconds / self._steps
         left = duration((self.total_steps - step) * pace)
         return f"  {self.batch_size / pace:.1f} images/s  {left} left"
-
-
-def progress(
-    items: Iterable, total: int, what: str, unit: str = " files"
-) -> Iterator:
-    """Yields the items, and shows how far they are.
-
-    A bar on a terminal, elsewhere a line to stderr now and then.
-    """
-    if sys.stderr.isatty():
-        yield from tqdm(items, what, total, leave=False, unit=unit)
-        return
-    began = spoke = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - spoke > LINE_EVERY:
-            spoke = now
-            left = duration((total - done) * (now - began) / done)
-            line = f"{what}: {done} of {total}{unit}, {left} left"
-            print(line, file=sys.stderr, flush=True)
-
-
-def say(line: str) -> None:
-    """Prints a line at once, so that a log can be followed."""
-    print(line, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Returns a span of time as people say it.
-
-    Example:
-
-    >>> duration(42), duration(200), duration(4000)
-    ('42 s', '3 min', '1 h 07 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def schedules(

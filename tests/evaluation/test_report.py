@@ -14,6 +14,7 @@ from kcolor.evaluation import charts
 from kcolor.evaluation.evaluate import evaluate, examine
 from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.report import EXTREMES, _extremes, _rows, _shown, report
+from kcolor.page import plots
 
 SIZE = 16
 NAMES = ["one", "two", "grey", "shuffled", "broken"]
@@ -223,7 +224,7 @@ def test_the_best_and_worst_photos_are_those_of_least_and_most_error(reported):
 
 
 def looks(names) -> dict:
-    return {name: charts.look(number) for number, name in enumerate(names)}
+    return {name: plots.look(number) for number, name in enumerate(names)}
 
 
 def test_curves_run_over_epochs_and_over_the_seconds_so_far():
@@ -232,7 +233,7 @@ def test_curves_run_over_epochs_and_over_the_seconds_so_far():
         {"epoch": "2", "seconds": "3.5", "val_auc": "nan", "val_loss": "1"},
     ]
     figure = charts.curves({"run": rows}, looks(["run"]))
-    assert charts.choices(figure) == {
+    assert plots.choices(figure) == {
         "metric": ["auc"],
         "over": ["epoch", "seconds"],
     }
@@ -282,7 +283,7 @@ def test_costs_of_what_is_no_number_can_be_drawn():
 
 
 def test_targets_beyond_the_colours_look_different_all_the_same():
-    different = {tuple(charts.look(number).values()) for number in range(18)}
+    different = {tuple(plots.look(number).values()) for number in range(18)}
     assert len(different) == 18
 
 

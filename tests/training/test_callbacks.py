@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import signal
 import sys
 import time
 
@@ -13,41 +11,6 @@ import pytest
 from kcolor.errors import UserError
 from kcolor.training import callbacks
 from kcolor.training.experiment import Experiment
-
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
-
-
-# === Signals ===
-
-
-@pytest.mark.parametrize("number", NUMBERS)
-def test_a_signal_is_noted_and_interrupts_nothing(number):
-    with callbacks.Signals() as signals:
-        assert signals.received == 0
-        os.kill(os.getpid(), number)
-        assert signals.received == number
-
-
-def test_a_second_signal_does_what_it_always_does():
-    # Started in the background, a process ignores SIGINT from its birth.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with callbacks.Signals() as signals:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert signals.received == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.parametrize("interrupted", [False, True])
-def test_signals_have_their_old_handlers_after_a_training(interrupted):
-    before = [signal.getsignal(number) for number in NUMBERS]
-    with callbacks.Signals():
-        assert [signal.getsignal(number) for number in NUMBERS] != before
-        if interrupted:
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert [signal.getsignal(number) for number in NUMBERS] == before
-
 
 # === Two networks that no longer teach each other ===
 
@@ -178,31 +141,6 @@ def test_on_a_terminal_a_bar_tells_the_steps(progress, capsys, monkeypatch):
     assert len(told.out.splitlines()) == 1
 
 
-def test_progress_over_items_yields_them_all_and_is_silent_without_a_terminal(
-    capsys,
-):
-    items = callbacks.progress(iter("abc"), total=3, what="photos")
-    assert list(items) == ["a", "b", "c"]
-    told = capsys.readouterr()
-    assert told.out == told.err == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.4, "0 s"),
-        (89.4, "89 s"),
-        (90, "2 min"),
-        (3540, "59 min"),
-        (3595, "1 h 00 min"),
-        (7260, "2 h 01 min"),
-        (360_000, "100 h 00 min"),
-    ],
-)
-def test_a_span_of_time_is_told_as_people_say_it(seconds, text):
-    assert callbacks.duration(seconds) == text
-
-
 # === Schedules ===
 
 
@@ -284,21 +222,3 @@ def test_what_is_remembered_can_be_saved_before_the_first_epoch():
     callbacks.restore_states(chosen, saved)
     assert callbacks.states(chosen) == saved
     assert len(saved) == 2
-
-
-# === Progress of what is no training ===
-
-
-def test_what_takes_long_tells_now_and_then_how_far_it_is(capsys, monkeypatch):
-    now = iter(range(0, 10**6, 50))  # each look at the clock 50 s later
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: float(next(now)))
-    assert list(callbacks.progress("abcd", 4, "decoding")) == list("abcd")
-    told = capsys.readouterr()
-    assert told.out == ""
-    first, *_ = told.err.splitlines()
-    assert first == "decoding: 2 of 4 files, 2 min left"
-
-
-def test_what_is_soon_done_tells_nothing(capsys):
-    assert list(callbacks.progress("abcd", 4, "decoding")) == list("abcd")
-    assert capsys.readouterr() == ("", "")
