@@ -148,7 +148,11 @@ class Painter:
         """
         if not np.isfinite(ab).all():
             raise UserError("the model gave what is no number")
-        _, painted = _compiled(photo, self.look.upsample)
+        # Where the model saw every pixel there is nothing to bring up.
+        is_whole = ab.shape[:2] == photo.shape[:2]
+        _, painted = _compiled(
+            photo, "bilinear" if is_whole else self.look.upsample
+        )
         return painted(photo, self.look.saturation * ab).numpy()
 
     def _seen(self, photo: np.ndarray) -> np.ndarray:

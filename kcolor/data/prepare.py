@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,8 +141,11 @@ def load(
 
 
 def sample(
-    data: str, image_size: int, counts: dict[str, int]
-) -> dict[str, np.ndarray]:
+    data: str,
+    image_size: int,
+    counts: dict[str, int],
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> dict[str, Photos]:
     """Decodes a few photos of a source, spread over it evenly.
 
     Args:
@@ -150,12 +153,13 @@ def sample(
         image_size: Height and width of the photos, in pixels.
         counts: How many of each split, "train" or "test"; fewer where there
             are fewer. Photos of validation count as training photos.
+        wanted: Whether the photo of a name may be among them.
 
     Returns:
-        uint8 (n, image_size, image_size, 3) of each split.
+        The photos of each split, without the broken ones.
 
     Raises:
-        UserError: The source cannot be opened, or holds no usable photo.
+        UserError: The source cannot be opened, or a split has no usable photo.
     """
     source = open_source(data)
     if source.test is not None:
@@ -167,27 +171,35 @@ def sample(
         rows = {
             split: np.flatnonzero(np.array(splits) == split) for split in files
         }
-    return {
-        split: _some(files[split], rows[split], count, image_size, data)
-        for split, count in counts.items()
-    }
+    found = {}
+    for split, count in counts.items():
+        names = files[split].names
+        known = [row for row in rows[split] if wanted(names[row])]
+        found[split] = _some(files[split], known, count, image_size)
+        if not len(found[split]):
+            raise UserError(
+                f"data '{data}' has no usable {split} photo: add photos"
+            )
+    return found
 
 
 def _some(
-    files: Files, rows: np.ndarray, count: int, image_size: int, data: str
-) -> np.ndarray:
+    files: Files, rows: Sequence[int], count: int, image_size: int
+) -> Photos:
     """Returns up to `count` of some files, decoded, without the broken ones."""
     count = min(count, len(rows))
-    chosen = set(rows[np.arange(count) * len(rows) // max(count, 1)].tolist())
-    squares = []
+    chosen = {int(rows[n * len(rows) // count]) for n in range(count)}
+    split = _Split(image_size)
     for row, element in enumerate(files.dataset.as_numpy_iterator()):
         if row in chosen:
             with contextlib.suppress(photos.BrokenPhoto, OSError):
-                pixels = photos.decode(files.read(element))
-                squares.append(squared(pixels, image_size, image_size))
-    if not squares:
-        raise UserError(f"data '{data}' has no usable photo: add photos")
-    return np.stack(squares)
+                encoded = files.read(element)
+                square = squared(photos.decode(encoded), image_size, image_size)
+                digest = hashlib.sha256(encoded).digest()
+                split.add(
+                    square[None], files.names[row], files.domains[row], digest
+                )
+    return split.photos()
 
 
 def assign(digests: list[bytes], shares: dict[str, float]) -> list[str]:
@@ -383,7 +395,8 @@ class _Split:
 
     def photos(self) -> Photos:
         if self.file is None:
-            pixels = np.concatenate(self.squares)
+            none = np.zeros((0, self.size, self.size, 3), np.uint8)
+            pixels = np.concatenate([none, *self.squares])
         else:
             self.file.flush()
             shape = (len(self.names), self.size, self.size, 3)

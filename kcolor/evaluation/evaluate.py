@@ -175,6 +175,12 @@ def examine(
                 f"{name} needs photos of {LEAST_SIZE[name]} pixels at least: "
                 "give another --image-size, or leave it out"
             )
+    opened = named(
+        [
+            open_target(text, lambda: loaded.train.pixels, models[text])
+            for text in targets
+        ]
+    )
     loaded = load(
         data,
         image_size,
@@ -183,9 +189,6 @@ def examine(
     photos = _centred(getattr(loaded, split), image_size)
     domain_of = _domains(domains, photos) if domains else None
     weights = color_weights(ab_histogram(loaded.train.pixels))
-    opened = _named(
-        [open_target(text, loaded, models[text]) for text in targets]
-    )
 
     # === Targets ===
     figures, kept, seconds = {}, {}, {}
@@ -270,8 +273,12 @@ def _check(targets: Sequence[str], split: str, metrics: Sequence[str]) -> None:
             raise unknown("metric", metric, METRICS)
 
 
-def _named(targets: list[Target]) -> list[Target]:
-    """Refuses two targets that a table could not tell apart."""
+def named(targets: list[Target]) -> list[Target]:
+    """Refuses two targets that a table could not tell apart.
+
+    Raises:
+        UserError: Two have one name.
+    """
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from kcolor.color import rgb_to_lab
 from kcolor.data import photos as files
 from kcolor.data.pipeline import batches
-from kcolor.data.prepare import Data, Photos, squared
+from kcolor.data.prepare import Photos, squared
 from kcolor.errors import UserError, unknown
 from kcolor.evaluation import references
 from kcolor.evaluation.measure import batch_size, predicted
@@ -37,12 +37,14 @@ class Target:
         colourings: Gives the ab, (N, H, W, 2), of photos, batch by batch.
         kind: "model", "export", "reference" or "photos".
         model: The model that it is, where it is one.
+        covers: Whether it colours the photo of a name.
     """
 
     name: str
     colourings: Callable[[Photos], Iterator[np.ndarray]]
     kind: Literal["model", "export", "reference", "photos"]
     model: Model | None = None
+    covers: Callable[[str], bool] = lambda name: True
 
     @classmethod
     def of(cls, name: str, predict: Predictor, *what) -> Target:
@@ -93,18 +95,22 @@ def with_runs(targets: Sequence[str]) -> list[str]:
     return found
 
 
-def reference(name: str, data: Data) -> Target:
+def reference(name: str, train: Callable[[], np.ndarray]) -> Target:
     """Returns a colouring that needs no training.
 
     Args:
         name: One of `REFERENCES`.
-        data: Whose training photos `mean` knows.
+        train: Gives the training photos that `mean` knows, uint8 (n, H, W, 3).
     """
     if name == "grey":
         return Target.of(name, references.grey, "reference")
     if name == "mean":
-        predict = references.mean_given_lightness(data.train.pixels)
-        return Target.of(name, predict, "reference")
+
+        def mean(photos: Photos) -> Iterator[np.ndarray]:
+            predict = references.mean_given_lightness(train())
+            yield from predicted(predict, photos.pixels)
+
+        return Target(name, mean, "reference")
 
     def shuffled(photos: Photos) -> Iterator[np.ndarray]:
         others = references.another(len(photos))
@@ -153,9 +159,13 @@ def coloured(folder: Path) -> Target:
                     )
             yield lab[..., 1:]
 
+    def paths_of(name: str) -> list[Path]:
+        stem = str(Path(name).with_suffix(""))
+        return found.get(name) or found.get(stem, [])
+
     def path_of(name: str) -> Path:
         stem = str(Path(name).with_suffix(""))
-        paths = found.get(name) or found.get(stem, [])
+        paths = paths_of(name)
         if not paths:
             raise UserError(
                 f"'{folder}' has no photo named '{stem}': name each after the "
@@ -167,16 +177,23 @@ def coloured(folder: Path) -> Target:
             )
         return paths[0]
 
-    return Target(folder.resolve().name, colourings, "photos")
+    return Target(
+        folder.resolve().name,
+        colourings,
+        "photos",
+        covers=lambda name: bool(paths_of(name)),
+    )
 
 
-def open_target(text: str, data: Data, model: Model | None) -> Target:
+def open_target(
+    text: str, train: Callable[[], np.ndarray], model: Model | None
+) -> Target:
     """Returns what the command line names.
 
     Args:
         text: A run, a `.keras` file, a SavedModel, a `.tflite` file, a folder
             of coloured photos, or one of `REFERENCES`.
-        data: What is measured on.
+        train: As in `reference`.
         model: What `open_model` gave for it.
 
     Raises:
@@ -185,7 +202,7 @@ def open_target(text: str, data: Data, model: Model | None) -> Target:
     if model is not None:
         return Target.of(model.name, model.predict, "model", model)
     if text in REFERENCES:
-        return reference(text, data)
+        return reference(text, train)
     path = Path(text)
     export = open_export(path)
     if export is not None:

@@ -149,7 +149,8 @@ def _photos(model: Model, data: str | Path | None) -> dict[str, np.ndarray]:
     size = model.colorizer.image_size
     counts = {TRAIN: CALIBRATION, TEST: COMPARED}
     try:
-        return sample(str(data or model.data or "demo"), size, counts)
+        found = sample(str(data or model.data or "demo"), size, counts)
+        return {split: photos.pixels for split, photos in found.items()}
     except UserError as error:
         if data:
             raise

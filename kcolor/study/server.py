@@ -1,0 +1,243 @@
+"""The web page of a study, and what it asks its server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import flask
+import waitress
+from werkzeug.exceptions import HTTPException
+
+from kcolor.errors import Interrupted, UserError
+from kcolor.study.answers import Answer, Answers, Refused
+from kcolor.study.design import PRACTICE
+from kcolor.study.folder import PAIRS, Study
+
+LARGEST_REQUEST = 10_000  # bytes
+# Of these, the most wait for the disk.
+THREADS = 16
+# Browsers at once; each keeps a few connections open.
+CONNECTIONS = 2000
+IN_MEMORY = ":memory:"
+# What the page may load: itself, and nothing from elsewhere.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def application(
+    study: Study,
+    answers: Answers,
+    game: bool = False,
+    about: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> flask.Flask:
+    """Returns the web application of a study.
+
+    Args:
+        study: The study.
+        answers: Where its answers are kept.
+        game: Whether every answer is told at once and photos stay until then.
+        about: Who asks, and whom to ask back: paragraphs of the first page.
+        say: Is told of every request that is refused, in one line.
+    """
+    app = flask.Flask(
+        __name__,
+        template_folder="page",
+        static_folder="page",
+        static_url_path="/page",
+    )
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST
+    design = study.design
+
+    @app.get("/")
+    def page():
+        facts = {
+            "study": study.id,
+            "game": game,
+            "practice": 0 if game else design.practice,
+            "trials": design.photos if game else design.trials,
+            "seconds": design.seconds,
+            "size": study.image_size,
+        }
+        return flask.render_template(
+            "page.html", facts=facts, about=about.strip().split("\n\n")
+        )
+
+    @app.get("/pairs/<name>")
+    def pair(name: str):
+        if name not in study.pairs:
+            raise Refused(404, "no such pair")
+        # What a name stands for never changes.
+        return flask.send_from_directory(
+            (study.path / PAIRS).resolve(), name, max_age=86_400
+        )
+
+    @app.post("/join")
+    def join():
+        said = _said()
+        if said.get("consent") is not True:
+            raise Refused(400, "nobody takes part without consent")
+        return {"token": answers.join(said.get("vision"))}
+
+    @app.get("/session")
+    def session():
+        found = answers.session(_token())
+        return {
+            "left": [
+                {
+                    "number": trial["number"],
+                    "pair": trial["pair"],
+                    "mirrored": bool(trial["mirrored"]),
+                    "practice": game or trial["kind"] == PRACTICE,
+                }
+                for trial in found.left
+            ],
+            # Only at the end: before, it would tell of the last pair.
+            "score": None
+            if found.left
+            else {"found": found.found, "answered": found.answered},
+        }
+
+    @app.post("/show")
+    def show():
+        answers.show(_token(), _said().get("number"))
+        return {}
+
+    @app.post("/answer")
+    def answer():
+        token, said = _token(), Answer.of(_said())
+        found = answers.answer(token, said, timed=not game)
+        is_told = game or said.number <= design.practice
+        return {"found": found} if is_told else {}
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused):
+        where = f"{flask.request.method} {flask.request.path}"
+        say(f"refused {where}: {error}")
+        return {"error": str(error)}, error.status
+
+    @app.errorhandler(HTTPException)
+    def failed(error: HTTPException):
+        return {"error": error.description}, error.code
+
+    @app.after_request
+    def guarded(response: flask.Response):
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if not flask.request.path.startswith("/pairs/"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return app
+
+
+def serve_study(
+    path: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    game: bool = False,
+    about: str | Path | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serves the page of a study until a signal ends it.
+
+    Args:
+        path: The study's folder.
+        host: The address to listen at: by default this machine alone; 0.0.0.0
+            for all that can reach it.
+        port: The port; 0 for any that is free.
+        game: Whether to play: each answer is told at once, photos stay until
+            then, and nothing is kept.
+        about: A text file for the first page, such as who asks and whom to ask
+            back.
+        say: Is told, line by line, where the page is and what is refused.
+
+    Raises:
+        UserError: There is no study, the text cannot be read, or the address
+            cannot be listened at.
+        Interrupted: By the signal that ended it.
+    """
+    study = Study.open(path)
+    answers = Answers(study, IN_MEMORY if game else None)
+    app = application(study, answers, game, _text(about), say)
+    try:
+        server = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            asyncore_use_poll=True,
+            ident=None,
+        )
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot listen at {host}:{port} ({reason}): give another --port "
+            "or --host"
+        ) from error
+    say(f"open http://{_named(host)}:{server.effective_port}/ (Ctrl-C ends)")
+    ended = []
+
+    def end(number, _):
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    previous = {
+        n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        server.run()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        server.close()
+        answers.close()
+    if ended:
+        kept = (
+            "nothing was kept" if game else f"answers are in '{study.answers}'"
+        )
+        raise Interrupted(ended[0], kept)
+
+
+def _text(file: str | Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{file}' is no text in UTF-8") from error
+
+
+def _said() -> dict:
+    """Returns what a browser sent."""
+    try:
+        said = json.loads(flask.request.get_data())
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Refused(400, "what was sent is no JSON object")
+    return said
+
+
+def _token() -> str:
+    """Returns who a browser says it speaks for."""
+    authorization = flask.request.authorization
+    if authorization is None or not authorization.token:
+        raise Refused(401, "say who you are: Authorization: Bearer TOKEN")
+    return authorization.token
+
+
+def _named(host: str) -> str:
+    """Returns how a browser of this machine calls a host."""
+    if host in ("0.0.0.0", "::", ""):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
