@@ -17,11 +17,14 @@ _PUBLIC = {
     "Colorizer": "kcolor.colorizer",
     "Experiment": "kcolor.training.experiment",
     "UserError": "kcolor.errors",
+    "analyse_study": "kcolor.study.analyse",
     "colorize": "kcolor.colorizing.painter",
     "evaluate": "kcolor.evaluation.evaluate",
     "export": "kcolor.serving.export",
+    "make_study": "kcolor.study.make",
     "report": "kcolor.evaluation.report",
     "search": "kcolor.searching.search",
+    "serve_study": "kcolor.study.server",
     "train": "kcolor.trainer",
 }
 __all__ = list(_PUBLIC)

@@ -30,6 +30,13 @@ def main(argv: list[str]) -> None:
         metavar="N",
         help="How many photos to show of every target (default: 8).",
     )
+    parser.add_argument(
+        "--study",
+        type=Path,
+        metavar="DIR",
+        help="A study that kcolor-study has analysed: its fool rates are "
+        "another column.",
+    )
     options = vars(parser.parse_args(argv))
     load_tensorflow()
     from kcolor.evaluation.report import report

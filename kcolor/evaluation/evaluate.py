@@ -18,7 +18,7 @@ from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.intervals import differences, summarise
 from kcolor.evaluation.judges import JUDGES, LEAST_SIZE, TRUTH, Progress
 from kcolor.evaluation.measure import SHOWN
-from kcolor.evaluation.metrics import METRICS
+from kcolor.evaluation.metrics import METRICS, PEOPLE
 from kcolor.evaluation.targets import (
     Target,
     open_target,
@@ -271,6 +271,11 @@ def _check(targets: Sequence[str], split: str, metrics: Sequence[str]) -> None:
     for metric in metrics:
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
+        if METRICS[metric].judge == PEOPLE:
+            raise UserError(
+                f"metric '{metric}' is what people say: ask them with "
+                "kcolor-study, and give kcolor-report --study"
+            )
 
 
 def named(targets: list[Target]) -> list[Target]:

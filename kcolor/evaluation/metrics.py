@@ -33,7 +33,7 @@ class Metric:
         summary: Computes it over photos, the last axis of each of the figures
             that it is made of. Its docstring is the metric's definition.
         judge: What gives these figures: one of `kcolor.evaluation.judges`,
-            "draws", or an empty string where `per_photo` does.
+            "draws", "people", or an empty string where `per_photo` does.
         of_sets: Whether it compares all photos with all true ones. Then
             `summary` also takes how often each photo counts, integers of shape
             `(photos,)`, and its figures have a second axis.
@@ -48,6 +48,7 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {}
+PEOPLE = "people"  # the judge whom no computer can ask
 
 
 def _metric(
@@ -311,6 +312,20 @@ def machine_turing(figures: Figures) -> np.ndarray:
     - [Lopez-Paz and Oquab, 2017](https://arxiv.org/abs/1610.06545)
     """
     return 100 * figures["told_apart"].mean(axis=-1)
+
+
+@_metric(unit="%", better="higher", judge=PEOPLE)
+def fool_rate(figures: Figures) -> np.ndarray:
+    """How often people take the true photo for the recoloured one.
+
+    50 % is perfect. By `kcolor-study`, where people see both for a second; its
+    interval is over participants.
+
+    Reference:
+
+    - [Zhang et al., 2016](https://arxiv.org/abs/1603.08511), section 3.1
+    """
+    return 100 * figures["fooled"].mean(axis=-1)
 
 
 def _features(figures: Figures, network: str) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import yaml
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import TEST
 from kcolor.errors import UserError
-from kcolor.evaluation import charts
+from kcolor.evaluation import charts, people
 from kcolor.evaluation.evaluate import Evaluation, examine
 from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.judges import Progress
@@ -52,6 +52,7 @@ def report(
     image_size: int | None = None,
     domains: str | None = None,
     photos: int = PHOTOS,
+    study: str | Path | None = None,
     progress: Progress = lambda items, *_: items,
 ) -> Path:
     """Measures whatever colours photos and writes a page about it.
@@ -66,6 +67,8 @@ def report(
         image_size: As in `kcolor.evaluate`.
         domains: As in `kcolor.evaluate`.
         photos: How many photos to show of every target.
+        study: The folder of a study that was analysed: its fool rates are
+            another column.
         progress: As in `kcolor.evaluate`.
 
     Returns:
@@ -83,10 +86,16 @@ def report(
         if path.exists():
             raise UserError(f"'{path}' exists: give another --out")
         check_writable(path)
+    asked = None if study is None else people.read(study)
     evaluation = examine(
         targets, data, split, metrics, image_size, domains, progress, keep=True
     )
     measured = evaluation.measured(metrics)
+    columns = list(metrics)
+    if asked is not None:
+        columns.append(people.FOOL_RATE)
+        for name, rate in people.fool_rates(asked, list(measured)).items():
+            measured[name][people.FOOL_RATE] = rate
     runs = {
         name: target.model.run
         for name, target in evaluation.targets.items()
@@ -111,7 +120,7 @@ def report(
     if evaluation.domains is not None:
         figures["domains"] = charts.domains(measured, metrics, looks)
     if paid:
-        figures["costs"] = charts.costs(measured, metrics, paid, looks)
+        figures["costs"] = charts.costs(measured, columns, paid, looks)
 
     # === The page ===
     chosen = choose(np.arange(len(evaluation.photos)), photos)
@@ -121,13 +130,21 @@ def report(
         evaluation=evaluation,
         date=datetime.now().astimezone(),
         command=_command(
-            targets, out, data, split, metrics, image_size, domains, photos
+            targets,
+            out,
+            data,
+            split,
+            metrics,
+            image_size,
+            domains,
+            photos,
+            study,
         ),
         looks=looks,
         neither=NEITHER,
         about={n: _about(t, paid) for n, t in evaluation.targets.items()},
-        metrics=[_explained(name) for name in metrics],
-        rows=_rows(measured, metrics),
+        metrics=[_explained(name) for name in columns],
+        rows=_rows(measured, columns),
         runs=list(histories),
         plots=plots.to_html(figures),
         choices={name: plots.choices(f) for name, f in figures.items()},
@@ -161,6 +178,7 @@ def _command(
     image_size: int | None,
     domains: str | None,
     photos: int,
+    study: str | Path | None,
 ) -> str:
     """Returns the command line that makes the page again."""
     words = ["kcolor-report", *targets, "--out", str(out)]
@@ -176,6 +194,8 @@ def _command(
         words += ["--domains", domains]
     if photos != PHOTOS:
         words += ["--photos", str(photos)]
+    if study:
+        words += ["--study", str(study)]
     return shlex.join(words)
 
 

@@ -86,7 +86,7 @@ def choices(figure: go.Figure) -> dict[str, list[str]]:
     """Returns what a reader can choose between, by what it is called."""
     return {
         key: list(dict.fromkeys(trace.meta[key] for trace in figure.data))
-        for key in figure.data[0].meta
+        for key in figure.data[0].meta or ()
     }
 
 
@@ -100,7 +100,7 @@ def to_html(figures: dict[str, go.Figure]) -> dict[str, str]:
     for name, figure in figures.items():
         first = {key: of[0] for key, of in choices(figure).items()}
         for trace in figure.data:
-            trace.visible = trace.meta == first
+            trace.visible = (trace.meta or {}) == first
         for choice in first.values():
             for place, value in figure.layout.meta.get(choice, {}).items():
                 figure.layout[place] = value

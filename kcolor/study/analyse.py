@@ -13,6 +13,7 @@ from plotly import graph_objects as go
 
 import kcolor
 from kcolor.errors import UserError
+from kcolor.evaluation.people import FIGURES, FORMAT, RESULTS
 from kcolor.files import check_writable, whole
 from kcolor.page import plots
 from kcolor.page.rendering import address, render
@@ -22,11 +23,8 @@ from kcolor.study.design import SHUFFLED, TEST, VIGILANCE
 from kcolor.study.folder import Study
 from kcolor.terminal import aligned
 
-RESULTS = "results"
-FORMAT = 1  # of results.json
-EXTREMES = 6  # photos of each method that convince most, and least
-PAGE, FIGURES = "index.html", "results.json"
-METHODS, PHOTOS = "methods.csv", "photos.csv"
+EXTREMES = 5  # photos of each method that convince most, and least
+PAGE, METHODS, PHOTOS = "index.html", "methods.csv", "photos.csv"
 
 
 def analyse_study(path: str | Path, out: str | Path | None = None) -> str:
@@ -202,7 +200,7 @@ def _page(
 ) -> str:
     names = _ranked(found["methods"])
     looks = {name: plots.look(number) for number, name in enumerate(names)}
-    figures = {
+    charts = {
         "rates": _rates(found["methods"], looks),
         "reactions": _reactions(after, looks),
     }
@@ -215,10 +213,8 @@ def _page(
         shuffled=SHUFFLED,
         ends={name: _ends(found["methods"][name]) for name in names},
         looks=looks,
-        plots=plots.to_html(figures),
-        choices={
-            name: plots.choices(figure) for name, figure in figures.items()
-        },
+        plots=plots.to_html(charts),
+        choices={n: plots.choices(chart) for n, chart in charts.items()},
         extremes={
             name: _extremes(study, photos[photos["method"] == name])
             for name in names

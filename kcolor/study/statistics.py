@@ -39,11 +39,10 @@ def exclude(
     asked = trials[trials["kind"].isin([TEST, VIGILANCE])]
     before = asked[asked["answered"].notna()]
     watched = before[before["kind"] == VIGILANCE]
-    found = 1 - watched.groupby("participant")["fooled"].mean()
-    everyone = set(before["participant"])
-    unchecked = (
-        everyone - set(found.index) if design.vigilance_trials else set()
-    )
+    found = (~watched["fooled"]).groupby(watched["participant"]).mean()
+    unchecked = set(before["participant"]) - set(found.index)
+    if not design.vigilance_trials:
+        unchecked = set()
     careless = set(found.index[found < design.least_vigilance])
     kept = before[~before["participant"].isin(unchecked | careless)]
     is_fast = kept["reaction_ms"] < design.fastest
@@ -68,12 +67,12 @@ def rates(answers: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         seed: Of the bootstrap.
 
     Returns:
-        method -> `participants`, `trials`, `fooled`, their number, `value`, the
-        fool rate, `wilson_low` and `wilson_high`, which hold answers for
-        independent; `low` and `high`, by the bootstrap over participants, nan
-        where all agree; `p_chance` and `p_shuffled`, of exact tests against 1/2
-        and against shuffled colours; `d_prime`, `criterion`; `reaction_ms`,
-        the median, and its quartiles.
+        method -> `participants`, `photos`, `trials` and `fooled`, how many;
+        `value`, the fool rate; `low` and `high`, by the bootstrap over
+        participants, nan where all agree; `wilson_low` and `wilson_high`, which
+        hold answers for independent; `p_chance` and `p_shuffled`, of exact
+        tests against 1/2 and against shuffled colours; `d_prime`, `criterion`;
+        `reaction_ms`, the median, with its quartiles.
     """
     found = {}
     shuffled = answers[answers["method"] == SHUFFLED]["fooled"]
@@ -85,6 +84,7 @@ def rates(answers: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         quartiles = own["reaction_ms"].quantile([0.25, 0.5, 0.75])
         found[method] = {
             "participants": own["participant"].nunique(),
+            "photos": own["photo"].nunique(),
             "trials": trials,
             "fooled": fooled,
             "value": fooled / trials,
@@ -276,15 +276,12 @@ def power(answers: pd.DataFrame, found: dict[str, dict]) -> dict[str, float]:
         1988, "Statistical Power Analysis", ch. 6, for the power.
     """
     methods = [part for name, part in found.items() if name != SHUFFLED]
-    effects = [
-        (
-            (part["high"] - part["low"])
-            / (part["wilson_high"] - part["wilson_low"])
-        )
-        ** 2
-        for part in methods
-    ]
-    effects = [max(effect, 1.0) for effect in effects if effect == effect]
+    effects = []
+    for part in methods:
+        independent = part["wilson_high"] - part["wilson_low"]
+        ratio = (part["high"] - part["low"]) / independent
+        if not np.isnan(ratio):
+            effects.append(max(ratio**2, 1.0))
     trials = np.mean([part["trials"] for part in methods])
     rate = float(np.mean([part["value"] for part in methods]))
     effect = float(np.mean(effects)) if effects else np.nan
@@ -314,7 +311,7 @@ def sides(answers: pd.DataFrame) -> dict[str, float]:
 
     Returns:
         `value`, `low` and `high` (Wilson), and `p` of the exact test against
-        the share of trials whose recoloured photo stood there.
+        1/2: the recoloured photo stands there in half of all trials.
     """
     left = int((answers["chosen"] == LEFT).sum())
     test = stats.binomtest(left, len(answers), CHANCE)
