@@ -258,14 +258,15 @@ def _cell(figure: dict, digits: int, best: float | None) -> dict:
     def interval(part: dict) -> str:
         return f"[{part['low']:.{digits}f}, {part['high']:.{digits}f}]"
 
+    is_known = figure["n"] > 0  # a study may lack a target
     cell = {
         "value": figure["value"],
-        "text": f"{figure['value']:.{digits}f}",
-        "interval": interval(figure),
+        "text": f"{figure['value']:.{digits}f}" if is_known else "–",
+        "interval": interval(figure) if is_known else "",
         "is_best": figure["value"] == best,
         "difference": "",
     }
-    if "difference" in figure:
+    if is_known and "difference" in figure:
         part = figure["difference"]
         number = f"{part['value']:+.{digits}f}"
         cell["difference"] = number.replace("+nan", "nan")
