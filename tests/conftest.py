@@ -12,6 +12,16 @@ def pytest_configure(config):
     )
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser without a window."""
+    from browsing import start
+
+    driver = start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
 @pytest.fixture
 def fresh_keras():
     """Seeds everything random and undoes what a test does to the precision."""

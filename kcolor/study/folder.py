@@ -108,8 +108,7 @@ class Study:
         if found != FORMAT:
             raise UserError(
                 f"'{path}' is a study of format {found}, this kcolor knows "
-                f"{FORMAT}: use the version that made it, "
-                f"{read.get('made', {}).get('kcolor', 'unknown')}"
+                f"{FORMAT}: use the version that made it"
             )
         study._check()
         return study

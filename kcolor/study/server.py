@@ -165,6 +165,9 @@ def serve_study(
             cannot be listened at.
         Interrupted: By the signal that ended it.
     """
+    if not 0 <= port < 2**16:
+        # The network would take it for another.
+        raise UserError(f"--port {port} is not allowed: give 0 to 65535")
     study = Study.open(path)
     answers = Answers(study, IN_MEMORY if game else None)
     app = application(study, answers, game, _text(about), say)

@@ -1,46 +1,15 @@
 """The page of a report as a reader uses it, in a browser."""
 
 import json
-import shutil
 
 import pytest
+from browsing import DESKTOP, PHONE, all_of, needs_chromium, one_of, resize
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium with its chromedriver"
-)
-# No sandbox, as root has none; nothing that chromium asks the network for.
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DESKTOP, PHONE = (1280, 900), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for option in (*OPTIONS, f"--user-data-dir={profile}"):
-        options.add_argument(option)
-    options.set_capability(
-        "goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"}
-    )
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -49,26 +18,6 @@ def page(browser, reported):
     resize(browser, DESKTOP)
     browser.get(reported.page.as_uri())
     return browser
-
-
-def resize(browser, size: tuple[int, int]) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {
-            "width": size[0],
-            "height": size[1],
-            "deviceScaleFactor": 1,
-            "mobile": size == PHONE,
-        },
-    )
-
-
-def all_of(page, selector: str) -> list:
-    return page.find_elements(By.CSS_SELECTOR, selector)
-
-
-def one_of(page, selector: str):
-    return page.find_element(By.CSS_SELECTOR, selector)
 
 
 def order(page) -> list[str]:
