@@ -210,12 +210,15 @@ def sensitivity(answers: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def differences(answers: pd.DataFrame, seed: int = 0) -> list[dict]:
+def differences(
+    answers: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> list[dict]:
     """Compares all pairs of methods.
 
     Args:
         answers: Those that count.
-        seed: Of bootstrap and permutations.
+        resamples: Of bootstrap and permutations, each.
+        seed: Of both.
 
     Returns:
         For each pair `one`, `other`, `value`, how far the fool rate of the one
@@ -233,8 +236,9 @@ def differences(answers: pd.DataFrame, seed: int = 0) -> list[dict]:
     }
     found = []
     for one, other in itertools.combinations(by_method, 2):
-        low, high = bootstrap(by_method[one], by_method[other], seed=seed)
-        rate = [by_method[name]["fooled"].mean() for name in (one, other)]
+        pair = by_method[one], by_method[other]
+        low, high = bootstrap(*pair, resamples, seed)
+        rate = [part["fooled"].mean() for part in pair]
         found.append(
             {
                 "one": one,
@@ -242,7 +246,7 @@ def differences(answers: pd.DataFrame, seed: int = 0) -> list[dict]:
                 "value": float(rate[0] - rate[1]),
                 "low": low,
                 "high": high,
-                "p": _exchanged(by_method[one], by_method[other], seed),
+                "p": _exchanged(*pair, resamples, seed),
             }
         )
     known = [part for part in found if not np.isnan(part["p"])]
@@ -358,7 +362,9 @@ def _exact(one: pd.Series, other: pd.Series) -> float:
     return float(stats.fisher_exact(table).pvalue)
 
 
-def _exchanged(one: pd.DataFrame, other: pd.DataFrame, seed: int) -> float:
+def _exchanged(
+    one: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int
+) -> float:
     """Returns the test of two rates by participants who saw both."""
     rate = [
         part.groupby("participant")["fooled"].mean() for part in (one, other)
@@ -372,7 +378,7 @@ def _exchanged(one: pd.DataFrame, other: pd.DataFrame, seed: int) -> float:
         lambda values, axis: values.mean(axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=RESAMPLES - 1,
+        n_resamples=resamples - 1,
         rng=np.random.default_rng(seed),
     )
     return float(test.pvalue)
