@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +125,7 @@ def make_study(
         methods_of[TEST] = [*names, SHUFFLED]
 
     # === The folder ===
+    labels = _labels(shown.names)
     draft = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -142,9 +144,7 @@ def make_study(
             fake = SIDES[random.integers(2)]
             true = shown.pixels[row]
             sha256 = write_pair(draft, file, true, coloured[method][row], fake)
-            pairs.append(
-                Pair(file, shown.names[row], method, fake, use, sha256)
-            )
+            pairs.append(Pair(file, labels[row], method, fake, use, sha256))
         picked = choose(rows[TEST], SHOWN)
         save_grid(
             draft / OVERVIEW,
@@ -211,15 +211,15 @@ def _chosen(
     try:
         found = sample(data, image_size, counts, wanted)
     except UserError:
-        if any(covered.values()):
+        if len(set(covered.values())) == 1:
             raise
-        found = {}
-    usable = [
-        (part, row)
-        for part in found.values()
-        for row in range(len(part))
-        if not is_near_grey(part.pixels[row])
-    ]
+        found = {}  # some of the methods have no photo of it
+    usable, known = [], set()
+    for part in found.values():
+        for row, digest in enumerate(part.digests):
+            if digest not in known and not is_near_grey(part.pixels[row]):
+                usable.append((part, row))
+                known.add(digest)  # nobody shall see a copy of it
     if len(usable) < design.photos:
         least = min(covered, key=covered.get)
         if covered[least] < min(design.photos, max(covered.values())):
@@ -241,6 +241,16 @@ def _chosen(
         [part.domains[row] for part, row in picked],
         [part.digests[row] for part, row in picked],
     )
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Returns names that differ: training and test photos may share some."""
+    seen: Counter[str] = Counter()
+    labels = []
+    for name in names:
+        seen[name] += 1
+        labels.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return labels
 
 
 def _coloured(

@@ -71,14 +71,15 @@ def play(
             except EOFError:
                 said = QUIT[0]
             if said in QUIT:
-                console.print(_score(found, number))
+                console.print(_score(found, number), highlight=False)
                 return found, number
             chosen = WORDS.get(said)
         is_right = chosen == pair.fake
         found += is_right
         told = "right" if is_right else f"no, the {pair.fake} one"
-        console.print(f"{told}: {pair.method}\n")
-    console.print(_score(found, len(photos)))
+        # A method may be called what rich takes for markup.
+        console.print(f"{told}: {pair.method}\n", markup=False, highlight=False)
+    console.print(_score(found, len(photos)), highlight=False)
     return found, len(photos)
 
 
