@@ -1,5 +1,11 @@
 """Studies that are made in no time, and people who answer by the dice."""
 
+import http.client
+import json
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -16,6 +22,7 @@ from kcolor.study.design import (
 from kcolor.study.folder import PAIRS, Pair, Study, identity, write_pair
 
 METHODS = ("bold", "shy")
+COMMAND = "from kcolor.cli.study import main; main()"
 
 
 @pytest.fixture
@@ -107,3 +114,46 @@ def opened(build, clock):
     answers = Answers(study, clock=clock)
     yield study, answers
     answers.close()
+
+
+class Server:
+    """The command `kcolor-study serve` as a process."""
+
+    def __init__(self, study, port=0):
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", COMMAND, "serve", study.path),
+                *("--port", str(port)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.line = self.process.stdout.readline()
+        self.port = int(re.search(r":(\d+)/", self.line)[1])
+
+    def ask(self, method, path, said=None, token=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = None if said is None else json.dumps(said)
+        try:
+            connection.request(method, path, body, headers)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def started():
+    """Starts servers: `started(study, port)`."""
+    servers = []
+
+    def start(study, port=0):
+        servers.append(Server(study, port))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.communicate()

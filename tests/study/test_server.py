@@ -2,12 +2,9 @@
 
 import concurrent.futures
 import http.client
-import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +13,6 @@ from kcolor.errors import UserError
 from kcolor.study.answers import Answers, read
 from kcolor.study.server import IN_MEMORY, application, serve_study
 
-COMMAND = "from kcolor.cli.study import main; main()"
 CONSENT = {"consent": True, "vision": "normal"}
 
 
@@ -242,49 +238,6 @@ def test_about_is_told_on_the_first_page_and_is_no_markup(opened):
 
 
 # === A real server ===
-
-
-class Server:
-    """The command `kcolor-study serve` as a process."""
-
-    def __init__(self, study, *words):
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-c", COMMAND, "serve", study.path),
-                *("--port", "0", *words),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.line = self.process.stdout.readline()
-        self.port = int(re.search(r":(\d+)/", self.line)[1])
-
-    def ask(self, method, path, said=None, token=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port)
-        headers = as_(token) if token else {}
-        body = None if said is None else json.dumps(said)
-        try:
-            connection.request(method, path, body, headers)
-            reply = connection.getresponse()
-            return reply.status, json.loads(reply.read())
-        finally:
-            connection.close()
-
-
-@pytest.fixture
-def started():
-    """Starts servers: `started(study, *words)`."""
-    servers = []
-
-    def start(study, *words):
-        servers.append(Server(study, *words))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.process.kill()
-        server.process.communicate()
 
 
 def test_every_acknowledged_answer_survives_a_kill_amid_fifty_participants(
