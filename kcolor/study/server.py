@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -171,6 +172,8 @@ def serve_study(
     study = Study.open(path)
     answers = Answers(study, IN_MEMORY if game else None)
     app = application(study, answers, game, _text(about), say)
+    # That requests wait for a moment is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         server = waitress.create_server(
             app,
