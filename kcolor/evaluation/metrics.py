@@ -34,6 +34,7 @@ class Metric:
             that it is made of. Its docstring is the metric's definition.
         judge: What gives these figures: one of `kcolor.evaluation.judges`,
             "draws", "people", or an empty string where `per_photo` does.
+        bound: The value beyond which none is better, where there is one.
         of_sets: Whether it compares all photos with all true ones. Then
             `summary` also takes how often each photo counts, integers of shape
             `(photos,)`, and its figures have a second axis.
@@ -45,6 +46,7 @@ class Metric:
     summary: Callable[..., np.ndarray]
     judge: str = ""
     of_sets: bool = False
+    bound: float | None = None
 
 
 METRICS: dict[str, Metric] = {}
@@ -56,12 +58,15 @@ def _metric(
     better: Literal["lower", "higher"],
     judge: str = "",
     of_sets: bool = False,
+    bound: float | None = None,
 ):
     """Returns a decorator that enters a summary function into `METRICS`."""
 
     def enter(summary):
         name = summary.__name__
-        METRICS[name] = Metric(name, unit, better, summary, judge, of_sets)
+        METRICS[name] = Metric(
+            name, unit, better, summary, judge, of_sets, bound
+        )
         return summary
 
     return enter
@@ -299,7 +304,7 @@ def kid_inception(figures: Figures, counts=None) -> float:
     return 1000 * kernel(*_features(figures, "inception"), counts)
 
 
-@_metric(unit="%", better="lower", judge="machine_turing")
+@_metric(unit="%", better="lower", judge="machine_turing", bound=50.0)
 def machine_turing(figures: Figures) -> np.ndarray:
     """How often a classifier tells real photos from recoloured ones.
 
@@ -314,7 +319,7 @@ def machine_turing(figures: Figures) -> np.ndarray:
     return 100 * figures["told_apart"].mean(axis=-1)
 
 
-@_metric(unit="%", better="higher", judge=PEOPLE)
+@_metric(unit="%", better="higher", judge=PEOPLE, bound=50.0)
 def fool_rate(figures: Figures) -> np.ndarray:
     """How often people take the true photo for the recoloured one.
 

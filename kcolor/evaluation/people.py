@@ -54,12 +54,23 @@ def fool_rates(
 
     Returns:
         target -> `value`, the `low` and `high` end of its 95 % interval over
-        participants, `n`, the number of photos judged, and but for the first
-        the `difference` from it; nan for those that the study does not have.
+        participants, `n`, the number of photos judged, and, where the study
+        has both, the `difference` from the first; nan for those that it does
+        not have.
 
     Raises:
-        UserError: It has none of the targets.
+        UserError: It has none of the targets, or the figures were changed.
     """
+    try:
+        return _fool_rates(found, targets)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            "the study's figures were changed by hand: run kcolor-study "
+            "analyse again"
+        ) from error
+
+
+def _fool_rates(found: dict, targets: Sequence[str]) -> dict[str, dict]:
     methods, above = found["methods"], {}
     for part in found["differences"]:
         one, other, figure = part["one"], part["other"], _percent(part)
@@ -81,9 +92,9 @@ def fool_rates(
             **(_percent(part) if part else _UNKNOWN),
             "n": part["photos"] if part else 0,
         }
-        if name != first:
+        if (name, first) in above:
             figures[name]["difference"] = {
-                **above.get((name, first), _UNKNOWN),
+                **above[name, first],
                 "n": figures[name]["n"],
             }
     return figures
@@ -91,11 +102,7 @@ def fool_rates(
 
 def _percent(part: dict) -> dict[str, float]:
     """Returns the value and the ends of its interval, in %, nan for null."""
-    low, high = part["low"], part["high"]
-    if low is None:
-        low, high = part.get("wilson_low"), part.get("wilson_high")
-    ends = {"value": part["value"], "low": low, "high": high}
     return {
-        name: np.nan if number is None else 100 * number
-        for name, number in ends.items()
+        name: np.nan if part[name] is None else 100 * float(part[name])
+        for name in ("value", "low", "high")
     }

@@ -236,13 +236,17 @@ def _rows(measured: Measured, metrics: Sequence[str]) -> dict[str, list[dict]]:
         values = np.array(
             [found[metric]["value"] for found in measured.values()]
         )
+        bound = METRICS[metric].bound
+        if bound is not None:  # beyond it, none is better
+            values = (np.minimum if higher else np.maximum)(values, bound)
         known = values[~np.isnan(values)]
         best = (max if higher else min)(known, default=None)
         if metric == NEITHER or len(measured) == 1:
             best = None
         digits = 3 if max(abs(known), default=0) < 2 else 2
         columns[metric] = [
-            _cell(found[metric], digits, best) for found in measured.values()
+            _cell(found[metric], digits, value == best)
+            for found, value in zip(measured.values(), values, strict=True)
         ]
         if metric == metrics[0]:
             # What is no number comes last.
@@ -254,7 +258,7 @@ def _rows(measured: Measured, metrics: Sequence[str]) -> dict[str, list[dict]]:
     }
 
 
-def _cell(figure: dict, digits: int, best: float | None) -> dict:
+def _cell(figure: dict, digits: int, is_best: bool) -> dict:
     def interval(part: dict) -> str:
         return f"[{part['low']:.{digits}f}, {part['high']:.{digits}f}]"
 
@@ -263,10 +267,10 @@ def _cell(figure: dict, digits: int, best: float | None) -> dict:
         "value": figure["value"],
         "text": f"{figure['value']:.{digits}f}" if is_known else "–",
         "interval": interval(figure) if is_known else "",
-        "is_best": figure["value"] == best,
+        "is_best": is_best,
         "difference": "",
     }
-    if is_known and "difference" in figure:
+    if "difference" in figure:
         part = figure["difference"]
         number = f"{part['value']:+.{digits}f}"
         cell["difference"] = number.replace("+nan", "nan")

@@ -7,7 +7,6 @@ import math
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from plotly import graph_objects as go
 
@@ -43,8 +42,12 @@ def analyse_study(path: str | Path, out: str | Path | None = None) -> str:
             results.
     """
     study = Study.open(path)
-    if out is not None and (Path(out) / PAGE).exists():
-        raise UserError(f"'{Path(out) / PAGE}' exists: give another --out")
+    if out is not None:
+        for name in (PAGE, FIGURES, METHODS, PHOTOS):
+            if (Path(out) / name).exists():
+                raise UserError(
+                    f"'{Path(out) / name}' exists: give another --out"
+                )
     out = study.path / RESULTS if out is None else Path(out)
     check_writable(out / PAGE)
     participants, trials = read(study)
@@ -128,7 +131,7 @@ def results(
         "methods_before": statistics.rates(before),
         "differences": statistics.differences(after),
         "sides": statistics.sides(after),
-        "power": statistics.power(after, methods),
+        "power": statistics.power(after),
         "shown": {
             "median_ms": float(times.median()),
             "least_ms": float(times.min()),
@@ -160,7 +163,7 @@ def _table(found: dict) -> str:
     rows = [["", "participants", "trials", "fool rate %", "95 %", "d'"]]
     for name in _ranked(found["methods"]):
         part = found["methods"][name]
-        low, high = _ends(part)
+        low, high = part["low"], part["high"]
         rows.append(
             [
                 name,
@@ -176,13 +179,6 @@ def _table(found: dict) -> str:
         f"{answers['counted']} of {answers['given']} answers count:\n\n"
         f"{aligned(rows)}"
     )
-
-
-def _ends(part: dict) -> tuple[float, float]:
-    """Returns the interval over participants, or, where none is, Wilson's."""
-    if np.isnan(part["low"]):
-        return part["wilson_low"], part["wilson_high"]
-    return part["low"], part["high"]
 
 
 def _ranked(methods: dict[str, dict]) -> list[str]:
@@ -211,7 +207,6 @@ def _page(
         date=datetime.fromisoformat(found["on"]),
         names=names,
         shuffled=SHUFFLED,
-        ends={name: _ends(found["methods"][name]) for name in names},
         looks=looks,
         plots=plots.to_html(charts),
         choices={n: plots.choices(chart) for n, chart in charts.items()},
@@ -223,12 +218,12 @@ def _page(
 
 
 def _rates(methods: dict[str, dict], looks: dict[str, dict]) -> go.Figure:
-    figure = plots.empty()
+    figure, most = plots.empty(), 60.0
     for row, (name, look) in enumerate(looks.items()):
-        part = methods[name]
-        low, high = _ends(part)
-        value = {"value": part["value"], "low": low, "high": high}
-        value = {end: 100 * number for end, number in value.items()}
+        value = {
+            end: 100 * methods[name][end] for end in ("value", "low", "high")
+        }
+        most = max(most, value["high"])
         figure.add_scatter(
             x=[value["value"]],
             y=[row],
@@ -240,7 +235,7 @@ def _rates(methods: dict[str, dict], looks: dict[str, dict]) -> go.Figure:
         )
     figure.add_vline(x=50, line={"color": "#888", "dash": "dot", "width": 1})
     _methods_down(figure, list(looks))
-    figure.update_xaxes(range=[0, 62], ticksuffix=" %")
+    figure.update_xaxes(range=[-1, most + 1], ticksuffix=" %")
     return figure
 
 

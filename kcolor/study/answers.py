@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import sqlite3
 import threading
@@ -15,12 +16,13 @@ from pathlib import Path
 import pandas as pd
 
 from kcolor.errors import UserError
-from kcolor.study.design import SIDES, TEST, Side
+from kcolor.study.design import KINDS, SIDES, TEST, Side
 from kcolor.study.folder import Study
 
 VISIONS = ("normal", "deficient", "unknown")
-# How far the time that a pair was seen may be from the one it is to be seen.
-OFF = 0.25
+# How far the time that a pair was seen may be from the one it is to be seen: a
+# share, or a frame, of at most so many milliseconds.
+OFF, LONGEST_FRAME = 0.25, 50.0
 # What a browser's clock may be ahead of ours: a share, and milliseconds.
 AHEAD, SLACK = 0.02, 100.0
 
@@ -47,6 +49,17 @@ CREATE TABLE trials (
     PRIMARY KEY (participant, number)
 ) WITHOUT ROWID;
 """
+
+
+# Why a browser is refused, as HTTP has it: what it says is no sense, it is
+# nobody's, comes when it may not, is of another study, or cannot be true.
+SENSELESS, NOBODY, UNTIMELY, OTHER_STUDY, UNTRUE = 400, 403, 409, 410, 422
+
+
+_COLUMNS = (
+    *("participant", "number", "kind", "pair", "mirrored", "answered"),
+    *("chosen", "shown_ms", "frame_ms", "reaction_ms"),
+)
 
 
 class Refused(Exception):
@@ -87,19 +100,19 @@ class Answer:
     def __post_init__(self):
         _check_number(self.number)
         if self.chosen not in SIDES:
-            raise Refused(400, "chosen is neither left nor right")
+            raise Refused(SENSELESS, "chosen is neither left nor right")
         for name in ("shown_ms", "frame_ms", "reaction_ms"):
             value = getattr(self, name)
             is_number = isinstance(value, int | float)
             if isinstance(value, bool) or not is_number or not 0 <= value < 1e9:
-                raise Refused(400, f"{name} is no number of milliseconds")
+                raise Refused(SENSELESS, f"{name} is no number of milliseconds")
 
     @classmethod
     def of(cls, said) -> Answer:
         """Returns the answer in what a browser sent."""
         names = list(cls.__dataclass_fields__)
         if not isinstance(said, dict) or sorted(said) != sorted(names):
-            raise Refused(400, f"an answer has {', '.join(names)}")
+            raise Refused(SENSELESS, f"an answer has {', '.join(names)}")
         return cls(**said)
 
 
@@ -143,15 +156,20 @@ class Answers:
         self._began: dict[tuple[int, int], float] = {}
         self._lock = threading.Lock()
         self._base = _connected(path or study.answers)
-        with self._changing() as base:
-            known = base.execute(
-                "SELECT count(*) FROM sqlite_master WHERE name = 'study'"
-            ).fetchone()[0]
-            if not known:
-                for statement in _TABLES.split(";"):
-                    base.execute(statement)
-                base.execute("INSERT INTO study VALUES (?)", (study.id,))
-        _check_study(self._base, study)
+        try:
+            with self._changing() as base:
+                known = base.execute(
+                    "SELECT count(*) FROM sqlite_master"
+                ).fetchone()[0]
+                if not known:
+                    for statement in _TABLES.split(";"):
+                        base.execute(statement)
+                    base.execute("INSERT INTO study VALUES (?)", (study.id,))
+                # Better now than when somebody answers.
+                base.execute("UPDATE study SET id = id")
+            _check_study(self._base, study)
+        except sqlite3.DatabaseError as error:
+            raise _unusable(study.answers, error) from error
 
     def close(self) -> None:
         """Closes the file."""
@@ -165,7 +183,7 @@ class Answers:
             vision: What they say of their colour vision, one of `VISIONS`.
         """
         if vision not in VISIONS:
-            raise Refused(400, f"vision is one of {', '.join(VISIONS)}")
+            raise Refused(SENSELESS, f"vision is one of {', '.join(VISIONS)}")
         token = secrets.token_urlsafe(16)
         with self._changing() as base:
             number = base.execute(
@@ -225,7 +243,7 @@ class Answers:
                 (participant,),
             ).fetchone()
             if number != following:
-                raise Refused(409, f"pair {number} is not the next one")
+                raise Refused(UNTIMELY, f"pair {number} is not the next one")
             base.execute(
                 "UPDATE trials SET shown = ? "
                 "WHERE participant = ? AND number = ?",
@@ -252,9 +270,11 @@ class Answers:
                 (participant, answer.number),
             ).fetchone()
             if trial is None or not trial["shown"]:
-                raise Refused(409, f"pair {answer.number} was never shown")
+                raise Refused(UNTIMELY, f"pair {answer.number} was never shown")
             if trial["answered"]:
-                raise Refused(409, f"pair {answer.number} is answered already")
+                raise Refused(
+                    UNTIMELY, f"pair {answer.number} is answered already"
+                )
             if timed:
                 self._check_times(participant, answer)
             base.execute(
@@ -276,9 +296,11 @@ class Answers:
 
     def _check_times(self, participant: int, answer: Answer) -> None:
         due = 1000 * self._study.design.seconds
-        if abs(answer.shown_ms - due) > OFF * due:
+        frame = min(answer.frame_ms, LONGEST_FRAME)
+        if abs(answer.shown_ms - due) > max(OFF * due, frame):
             raise Refused(
-                409, f"shown for {answer.shown_ms:.0f} ms instead of {due:.0f}"
+                UNTRUE,
+                f"shown for {answer.shown_ms:.0f} ms instead of {due:.0f}",
             )
         began = self._began.get((participant, answer.number))
         if began is None:
@@ -287,7 +309,7 @@ class Answers:
         claimed = answer.shown_ms + answer.reaction_ms
         if claimed * (1 - AHEAD) > passed + SLACK:
             raise Refused(
-                409,
+                UNTRUE,
                 f"answered after {claimed:.0f} ms, of which {passed:.0f} have "
                 "passed",
             )
@@ -305,10 +327,12 @@ class Answers:
             self._base.execute("BEGIN IMMEDIATE")
             try:
                 yield self._base
+                self._base.execute("COMMIT")
             except BaseException:
-                self._base.execute("ROLLBACK")
+                # SQLite itself has taken back what found the disk full.
+                if self._base.in_transaction:
+                    self._base.execute("ROLLBACK")
                 raise
-            self._base.execute("COMMIT")
 
 
 def read(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -326,25 +350,20 @@ def read(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
             f"nobody has taken part in '{study.path}' yet: let people do so "
             "with kcolor-study serve"
         )
-    base = _connected(study.answers)
     try:
-        _check_study(base, study)
-        participants = pd.read_sql_query(
-            "SELECT number, joined, vision FROM participants", base
-        )
-        trials = pd.read_sql_query(
-            "SELECT * FROM trials WHERE shown IS NOT NULL", base
-        )
+        with contextlib.closing(_reading(study.answers)) as base:
+            _check_study(base, study)
+            participants = pd.read_sql_query(
+                "SELECT number, joined, vision FROM participants", base
+            )
+            trials = pd.read_sql_query(
+                f"SELECT {', '.join(_COLUMNS)} FROM trials "
+                "WHERE shown IS NOT NULL",
+                base,
+            )
     except (sqlite3.DatabaseError, pd.errors.DatabaseError) as error:
-        raise _damaged(study.answers, error) from error
-    finally:
-        base.close()
-    strange = set(trials["pair"]) - set(study.pairs)
-    if strange:
-        raise UserError(
-            f"'{study.answers}' speaks of pairs that the study does not have: "
-            "it is that of another"
-        )
+        raise _unusable(study.answers, error) from error
+    _check_rows(study, participants, trials)
     pairs = [study.pairs[file] for file in trials["pair"]]
     trials["method"] = [pair.method for pair in pairs]
     trials["photo"] = [pair.photo for pair in pairs]
@@ -368,23 +387,60 @@ def _connected(path: Path | str) -> sqlite3.Connection:
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = FULL")
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, error) from error
+        raise _unusable(path, error) from error
+    return base
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """Opens a base that may lie where nothing can be written."""
+    address = path.resolve().as_uri()
+    base = sqlite3.connect(f"{address}?mode=ro", timeout=60, uri=True)
+    try:
+        base.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        # Nobody can write there, so nobody does.
+        base.close()
+        base = sqlite3.connect(f"{address}?immutable=1", uri=True)
+    base.row_factory = sqlite3.Row
     return base
 
 
 def _check_study(base: sqlite3.Connection, study: Study) -> None:
-    try:
-        (found,) = base.execute("SELECT id FROM study").fetchone()
-    except (sqlite3.DatabaseError, TypeError) as error:
-        raise _damaged(study.answers, error) from error
-    if found != study.id:
+    found = base.execute("SELECT id FROM study").fetchone()
+    if found is None or found["id"] != study.id:
         raise UserError(
             f"'{study.answers}' holds answers to another study: this one was "
             "made anew, so move them away"
         )
 
 
-def _damaged(path: Path | str, error: Exception) -> UserError:
+def _check_rows(
+    study: Study, participants: pd.DataFrame, trials: pd.DataFrame
+) -> None:
+    """Refuses what this program cannot have written."""
+    answered = trials[trials["answered"].notna()]
+    times = answered[["shown_ms", "frame_ms", "reaction_ms"]]
+    is_time = times.map(lambda ms: isinstance(ms, float) and 0 <= ms < math.inf)
+    is_written = (
+        trials["participant"].isin(participants["number"]).all()
+        and participants["vision"].isin(VISIONS).all()
+        and trials["pair"].isin(study.pairs).all()
+        and trials["kind"].isin(KINDS).all()
+        and trials["mirrored"].isin([0, 1]).all()
+        and answered["chosen"].isin(SIDES).all()
+        and is_time.all(axis=None)
+    )
+    if not is_written:
+        raise UserError(
+            f"'{study.answers}' was changed by hand or is damaged: it holds "
+            "what no participant can have said"
+        )
+
+
+def _unusable(path: Path | str, error: Exception) -> UserError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL")):
+        return UserError(f"'{path}' cannot be written ({error})")
     return UserError(f"'{path}' holds no answers of a study ({error})")
 
 
@@ -393,13 +449,13 @@ def _participant(base: sqlite3.Connection, token: str) -> int:
         "SELECT number FROM participants WHERE token = ?", (token,)
     ).fetchone()
     if found is None:
-        raise Refused(403, "no such participant")
+        raise Refused(NOBODY, "no such participant")
     return found["number"]
 
 
 def _check_number(number) -> None:
     if not isinstance(number, int) or not 0 < number < 2**31 or number is True:
-        raise Refused(400, "number is no whole number above 0")
+        raise Refused(SENSELESS, "number is no whole number above 0")
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from kcolor.errors import UserError
 
 # What vigilance trials show beside the truth: another photo's colours.
 SHUFFLED = "shuffled"
-PRACTICE, TEST, VIGILANCE = "practice", "test", "vigilance"
+PRACTICE, TEST, VIGILANCE = KINDS = ("practice", "test", "vigilance")
 LEFT, RIGHT = SIDES = ("left", "right")
 Kind = Literal["practice", "test", "vigilance"]
 Side = Literal["left", "right"]

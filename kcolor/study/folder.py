@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from kcolor.study.design import (
 
 FORMAT = 1  # of the folder; goes up when what is in it changes
 MANIFEST, PAIRS, ANSWERS = "study.json", "pairs", "answers.sqlite"
+# What a manifest that is none makes Python raise.
+_FAULTS = (ValueError, KeyError, TypeError, RecursionError, UserError)
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,18 @@ class Study:
             read = json.loads(manifest.read_text(encoding="utf-8"))
             found = read["format"]
             if found == FORMAT:
+                identity = read.pop("id")
+                is_whole = identity == _identity(read)
                 study = cls(
                     path,
-                    read["id"],
+                    identity,
                     read["made"],
                     Design(**read["design"]),
                     tuple(read["methods"]),
                     read["image_size"],
                     {pair["file"]: Pair(**pair) for pair in read["pairs"]},
                 )
-        except (ValueError, KeyError, TypeError, UserError) as error:
+        except _FAULTS as error:
             raise UserError(
                 f"'{manifest}' is damaged: make the study again"
             ) from error
@@ -110,22 +115,45 @@ class Study:
                 f"'{path}' is a study of format {found}, this kcolor knows "
                 f"{FORMAT}: use the version that made it"
             )
-        study._check()
+        if not is_whole:
+            raise UserError(
+                f"'{manifest}' has changed since the study was made: make it "
+                "again"
+            )
+        study._check_pairs()
         return study
 
-    def write(self) -> None:
-        """Writes the manifest; pairs are written by `write_pair`."""
+    @classmethod
+    def write(
+        cls,
+        path: Path,
+        made: dict[str, str],
+        design: Design,
+        methods: Sequence[str],
+        image_size: int,
+        pairs: Sequence[Pair],
+    ) -> Study:
+        """Writes a study whose pairs `write_pair` has written.
+
+        Args:
+            path: Its folder.
+            made: When, how and by what version it was made.
+            design: What a participant is asked.
+            methods: Names of what is compared.
+            image_size: Height and width of a photo, in pixels.
+            pairs: All of them.
+        """
         manifest = {
             "format": FORMAT,
-            "id": self.id,
-            "made": self.made,
-            "design": self.design.to_dict(),
-            "methods": self.methods,
-            "image_size": self.image_size,
-            "pairs": [dataclasses.asdict(p) for p in self.pairs.values()],
+            "made": made,
+            "design": design.to_dict(),
+            "methods": list(methods),
+            "image_size": image_size,
+            "pairs": [dataclasses.asdict(pair) for pair in pairs],
         }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
-        (self.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        text = json.dumps({"id": _identity(manifest), **manifest}, indent=1)
+        (path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        return cls.open(path)
 
     @property
     def answers(self) -> Path:
@@ -177,13 +205,8 @@ class Study:
     def _pair_of(self) -> dict[tuple[str, str, str], Pair]:
         return {(p.use, p.photo, p.method): p for p in self.pairs.values()}
 
-    def _check(self) -> None:
+    def _check_pairs(self) -> None:
         """Refuses files that are not those that were written."""
-        if self.id != identity(self.design, list(self.pairs.values())):
-            raise UserError(
-                f"'{self.path / MANIFEST}' has changed since the study was "
-                "made: make it again"
-            )
         for pair in self.pairs.values():
             file = self.path / PAIRS / pair.file
             try:
@@ -200,10 +223,10 @@ class Study:
                 )
 
 
-def identity(design: Design, pairs: list[Pair]) -> str:
+def _identity(manifest: dict) -> str:
     """Returns what tells a study from all others: a hash of all of it."""
-    parts = [design.to_dict(), *(dataclasses.asdict(pair) for pair in pairs)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    text = json.dumps(manifest, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_pair(

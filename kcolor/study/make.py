@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from kcolor.evaluation.targets import Target, open_target, with_runs
 from kcolor.files import check_writable
 from kcolor.pictures import choose, save_grid
 from kcolor.study.design import PRACTICE, SHUFFLED, SIDES, TEST, Design
-from kcolor.study.folder import PAIRS, Pair, Study, identity, write_pair
+from kcolor.study.folder import PAIRS, Pair, Study, write_pair
 from kcolor.trained import open_model
 
 PHOTOS = 100  # that are asked about, where there are so many
@@ -74,7 +75,7 @@ def make_study(
             than a participant is to see, or the folder exists.
     """
     out = Path(out)
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"'{out}' exists: give another --out")
     check_writable(out)
     if seed is None:
@@ -103,6 +104,13 @@ def make_study(
             "what is called so"
         )
 
+    tests = design.trials - design.vigilance_trials
+    if tests < len(names):
+        raise UserError(
+            f"{tests} of {design.trials} trials are no vigilance trials, too "
+            f"few for {len(names)} methods: give more --trials"
+        )
+
     # === Photos ===
     most = photos or max(PHOTOS, design.photos)
     if most < design.photos:
@@ -126,10 +134,11 @@ def make_study(
 
     # === The folder ===
     labels = _labels(shown.names)
-    draft = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        (draft / PAIRS).mkdir(parents=True)
+        draft.chmod(0o755)  # as any folder, not as a temporary one
+        (draft / PAIRS).mkdir()
         pairs = []
         planned = [
             (use, row, method)
@@ -154,9 +163,8 @@ def make_study(
             ),
             ["true", *coloured],
         )
-        study = Study(
+        study = Study.write(
             draft,
-            identity(design, pairs),
             {
                 "kcolor": kcolor.__version__,
                 "on": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -164,11 +172,10 @@ def make_study(
                 "targets": shlex.join(targets),
             },
             design,
-            tuple(names),
+            names,
             image_size,
-            {pair.file: pair for pair in pairs},
+            pairs,
         )
-        study.write()
         os.rename(draft, out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

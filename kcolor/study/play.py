@@ -19,6 +19,8 @@ HALF_BLOCK = "▀"  # its ink is one pixel, the paper the one below
 WORDS = {"l": LEFT, "left": LEFT, "r": RIGHT, "right": RIGHT}
 QUIT = ("q", "quit")
 MARGIN = 4  # rows of the terminal that are not for the photos
+# A method may be called what rich takes for markup.
+_PLAIN = {"markup": False, "emoji": False, "highlight": False}
 
 
 def play(
@@ -71,15 +73,15 @@ def play(
             except EOFError:
                 said = QUIT[0]
             if said in QUIT:
-                console.print(_score(found, number), highlight=False)
+                console.print(_score(found, number), **_PLAIN)
                 return found, number
             chosen = WORDS.get(said)
         is_right = chosen == pair.fake
         found += is_right
         told = "right" if is_right else f"no, the {pair.fake} one"
         # A method may be called what rich takes for markup.
-        console.print(f"{told}: {pair.method}\n", markup=False, highlight=False)
-    console.print(_score(found, len(photos)), highlight=False)
+        console.print(f"{told}: {pair.method}\n", **_PLAIN)
+    console.print(_score(found, len(photos)), **_PLAIN)
     return found, len(photos)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,18 @@ import waitress
 from werkzeug.exceptions import HTTPException
 
 from kcolor.errors import Interrupted, UserError
-from kcolor.study.answers import Answer, Answers, Refused
+from kcolor.study.answers import (
+    OTHER_STUDY,
+    SENSELESS,
+    Answer,
+    Answers,
+    Refused,
+)
 from kcolor.study.design import PRACTICE
 from kcolor.study.folder import PAIRS, Study
 
 LARGEST_REQUEST = 10_000  # bytes
+LONGEST_PATH = 100  # of what is told of a request
 # Of these, the most wait for the disk.
 THREADS = 16
 # Browsers at once; each keeps a few connections open.
@@ -50,7 +58,7 @@ def application(
     """
     app = flask.Flask(
         __name__,
-        template_folder="page",
+        template_folder=".",
         static_folder="page",
         static_url_path="/page",
     )
@@ -68,23 +76,31 @@ def application(
             "size": study.image_size,
         }
         return flask.render_template(
-            "page.html", facts=facts, about=about.strip().split("\n\n")
+            "page.html",
+            facts=facts,
+            about=about.strip().split("\n\n"),
+            minutes=round(design.photos * (design.seconds + 3.5) / 60),
         )
 
     @app.get("/pairs/<name>")
     def pair(name: str):
         if name not in study.pairs:
             raise Refused(404, "no such pair")
-        # What a name stands for never changes.
-        return flask.send_from_directory(
-            (study.path / PAIRS).resolve(), name, max_age=86_400
+        # Without the time it was written, which would tell the method.
+        reply = flask.Response(
+            (study.path / PAIRS / name).read_bytes(), mimetype="image/png"
         )
+        # What a name stands for never changes.
+        reply.headers["Cache-Control"] = "private, max-age=86400, immutable"
+        return reply
 
     @app.post("/join")
     def join():
         said = _said()
+        if said.get("study") != study.id:
+            raise Refused(OTHER_STUDY, "that page is of another study")
         if said.get("consent") is not True:
-            raise Refused(400, "nobody takes part without consent")
+            raise Refused(SENSELESS, "nobody takes part without consent")
         return {"token": answers.join(said.get("vision"))}
 
     @app.get("/session")
@@ -120,9 +136,15 @@ def application(
 
     @app.errorhandler(Refused)
     def refused(error: Refused):
-        where = f"{flask.request.method} {flask.request.path}"
-        say(f"refused {where}: {error}")
+        say(f"refused {_where()}: {error}")
         return {"error": str(error)}, error.status
+
+    @app.errorhandler(OSError)
+    @app.errorhandler(sqlite3.Error)
+    def unable(error: Exception):
+        # A full disk: the page asks again until there is room.
+        say(f"cannot answer {_where()}: {error}")
+        return {"error": "the server cannot write or read"}, 503
 
     @app.errorhandler(HTTPException)
     def failed(error: HTTPException):
@@ -223,6 +245,12 @@ def _text(file: str | Path | None) -> str:
         raise UserError(f"'{file}' is no text in UTF-8") from error
 
 
+def _where() -> str:
+    """Returns what was asked for, in letters that no terminal obeys."""
+    path = ascii(flask.request.path)[1:-1]
+    return f"{flask.request.method} {path[:LONGEST_PATH]}"
+
+
 def _said() -> dict:
     """Returns what a browser sent."""
     try:
@@ -230,7 +258,7 @@ def _said() -> dict:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise Refused(400, "what was sent is no JSON object")
+        raise Refused(SENSELESS, "what was sent is no JSON object")
     return said
 
 

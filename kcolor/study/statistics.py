@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import proportion_effectsize
+from statsmodels.stats.power import TTestPower
 
 from kcolor.study.design import LEFT, SHUFFLED, TEST, VIGILANCE, Design
 
@@ -21,6 +20,9 @@ CONFIDENCE, POWER = 0.95, 0.8
 RESAMPLES = 10_000
 POINTS = 0.05  # a difference in fool rates that is worth seeing
 CHANCE = 0.5
+# Fewer say little of how people differ, and fewer answers that were fooled, or
+# were not, little of how rare that is.
+FEW_PEOPLE, FEW_ANSWERS = 8, 5
 
 
 def exclude(
@@ -69,10 +71,10 @@ def rates(answers: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
     Returns:
         method -> `participants`, `photos`, `trials` and `fooled`, how many;
         `value`, the fool rate; `low` and `high`, by the bootstrap over
-        participants, nan where all agree; `wilson_low` and `wilson_high`, which
-        hold answers for independent; `p_chance` and `p_shuffled`, of exact
-        tests against 1/2 and against shuffled colours; `d_prime`, `criterion`;
-        `reaction_ms`, the median, with its quartiles.
+        participants, of few no narrower than the next; `wilson_low` and
+        `wilson_high`, which hold answers for independent; `p_chance` and
+        `p_shuffled`, of exact tests against 1/2 and against shuffled colours;
+        `d_prime`, `criterion`; `reaction_ms`, the median, with its quartiles.
     """
     found = {}
     shuffled = answers[answers["method"] == SHUFFLED]["fooled"]
@@ -81,6 +83,10 @@ def rates(answers: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         test = stats.binomtest(fooled, trials, CHANCE)
         wilson = test.proportion_ci(CONFIDENCE, method="wilson")
         low, high = bootstrap(own, seed=seed)
+        is_sure = own["participant"].nunique() >= FEW_PEOPLE
+        if not is_sure or min(fooled, trials - fooled) < FEW_ANSWERS:
+            low = float(np.nanmin([low, wilson.low]))
+            high = float(np.nanmax([high, wilson.high]))
         quartiles = own["reaction_ms"].quantile([0.25, 0.5, 0.75])
         found[method] = {
             "participants": own["participant"].nunique(),
@@ -140,38 +146,64 @@ def bootstrap(
         section 5.2, on expanded percentiles.
     """
     parts = [answers] if other is None else [answers, other]
-    people = sorted(set().union(*(part["participant"] for part in parts)))
-    if len(people) < 2:
+    counts = _counts(parts)
+    few = len(counts)
+    if few < 2:
         return np.nan, np.nan
     random = np.random.default_rng(seed)
-    drawn = random.multinomial(
-        len(people), np.full(len(people), 1 / len(people)), size=resamples
-    )
-    values = []
-    for part in parts:
-        own = part.groupby("participant")["fooled"].agg(["sum", "size"])
-        own = own.reindex(people, fill_value=0).to_numpy(float)
-        with np.errstate(invalid="ignore"):
-            fooled, trials = (drawn @ own).T
-            values.append(fooled / trials)
-    estimates = [part["fooled"].mean() for part in parts]
-    value, centre = (
-        (values[0], estimates[0])
-        if other is None
-        else (values[0] - values[1], estimates[0] - estimates[1])
-    )
-    value = value[~np.isnan(value)]  # draws of none who saw it
-    if not len(value) or np.ptp(value) == 0:
+    drawn = random.multinomial(few, np.full(few, 1 / few), size=resamples)
+    values = _rates(np.einsum("ri,ipk->prk", drawn, counts))
+    values = values[~np.isnan(values)]  # draws of none who saw it
+    if not len(values) or np.ptp(values) == 0:
         return np.nan, np.nan
     tail = (1 - CONFIDENCE) / 2
-    few = len(people)
     wider = np.sqrt(few / (few - 1)) * (
         stats.t.ppf(tail, few - 1) / stats.norm.ppf(tail)
     )
     tail = stats.norm.cdf(wider * stats.norm.ppf(tail))
-    low, high = np.quantile(value, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     # The estimate is in it whatever the skew.
-    return float(min(low, centre)), float(max(high, centre))
+    value = _rates(counts.sum(axis=0))
+    return float(min(low, value)), float(max(high, value))
+
+
+def _counts(parts: list[pd.DataFrame]) -> np.ndarray:
+    """Returns how often each participant was fooled, and asked.
+
+    Returns:
+        (participants, methods, 2), of whole numbers as floats.
+    """
+    people = sorted(set().union(*(part["participant"] for part in parts)))
+    counts = [
+        part.groupby("participant")["fooled"]
+        .agg(["sum", "size"])
+        .reindex(people, fill_value=0)
+        for part in parts
+    ]
+    return np.stack(counts, axis=1).astype(float)
+
+
+def _rates(counts: np.ndarray) -> np.ndarray:
+    """Returns the fool rate of one method, or how far it is above the other's.
+
+    Args:
+        counts: (methods, ..., 2), answers that were fooled, and all.
+    """
+    with np.errstate(invalid="ignore"):
+        rates = counts[..., 0] / counts[..., 1]
+    return rates[0] if len(rates) == 1 else rates[0] - rates[1]
+
+
+def _variance(parts: list[pd.DataFrame]) -> float:
+    """Returns the variance of what `bootstrap` draws, in one formula.
+
+    By each participant's part in it, as if the rates were straight lines.
+    """
+    counts = _counts(parts)
+    people, total = len(counts), counts.sum(axis=0)
+    away = counts[..., 0] - total[:, 0] / total[:, 1] * counts[..., 1]
+    own = (away / total[:, 1]) @ np.array([1.0, -1.0])[: len(parts)]
+    return float(people / (people - 1) * np.square(own).sum())
 
 
 def sensitivity(answers: pd.DataFrame) -> dict[str, float]:
@@ -229,11 +261,7 @@ def differences(
     Reference:
         Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
     """
-    by_method = {
-        method: own
-        for method, own in answers.groupby("method")
-        if method != SHUFFLED
-    }
+    by_method = _by_method(answers)
     found = []
     for one, other in itertools.combinations(by_method, 2):
         pair = by_method[one], by_method[other]
@@ -261,52 +289,54 @@ def differences(
     return found
 
 
-def power(answers: pd.DataFrame, found: dict[str, dict]) -> dict[str, float]:
+def power(answers: pd.DataFrame) -> dict[str, float]:
     """Returns what a study of this size can see.
 
     Args:
         answers: Those that count.
-        found: What `rates` gave for them.
 
     Returns:
-        `design_effect`, by how much the answers' dependence widens variances,
-        the mean over methods; `answers`, of a method, the mean; `detectable`,
-        the difference between two methods' fool rates that would be seen in 80
-        of 100 such studies at 5 %; `participants_for_5_points`, how many would
-        be needed to see one of 5 points.
+        `design_effect`, by how much the variance of a method's fool rate is
+        above that of as many independent answers, the mean over methods;
+        `detectable`, the difference between two methods' fool rates that would
+        be seen in 80 of 100 such studies at 5 %, and
+        `participants_for_5_points`, how many would be needed to see one of 5
+        points: both by the mean variance of all pairs of methods, nan where
+        there is none or too few participants to know it.
 
     Reference:
         Kish 1965, "Survey Sampling", section 8.2, for the design effect; Cohen
-        1988, "Statistical Power Analysis", ch. 6, for the power.
+        1988, "Statistical Power Analysis", section 2.3, for paired differences.
     """
-    methods = [part for name, part in found.items() if name != SHUFFLED]
-    effects = []
-    for part in methods:
-        independent = part["wilson_high"] - part["wilson_low"]
-        ratio = (part["high"] - part["low"]) / independent
-        if not np.isnan(ratio):
-            effects.append(max(ratio**2, 1.0))
-    trials = np.mean([part["trials"] for part in methods])
-    rate = float(np.mean([part["value"] for part in methods]))
-    effect = float(np.mean(effects)) if effects else np.nan
-    people = answers["participant"].nunique()
     result = {
-        "answers": float(trials),
-        "design_effect": effect,
+        "design_effect": np.nan,
         "detectable": np.nan,
         "participants_for_5_points": np.nan,
     }
-    if np.isnan(effect) or not 0 < rate < 1:
+    people = answers["participant"].nunique()
+    if people < FEW_PEOPLE:
         return result
-    seen = {"alpha": 1 - CONFIDENCE, "power": POWER}
-    height = NormalIndPower().solve_power(nobs1=trials / effect, **seen)
-    farther = np.sin(min(np.arcsin(np.sqrt(rate)) + height / 2, np.pi / 2)) ** 2
-    result["detectable"] = float(farther - rate)
-    size = proportion_effectsize(min(rate + POINTS, 1), rate)
-    needed = NormalIndPower().solve_power(effect_size=size, **seen) * effect
-    result["participants_for_5_points"] = float(
-        np.ceil(needed * people / trials)
-    )
+    parts = list(_by_method(answers).values())
+    effects = [
+        _variance([part]) / (rate * (1 - rate) / len(part))
+        for part in parts
+        if 0 < (rate := part["fooled"].mean()) < 1
+    ]
+    variances = [
+        _variance(list(pair)) for pair in itertools.combinations(parts, 2)
+    ]
+    if effects:
+        result["design_effect"] = float(np.mean(effects))
+    if any(variances):
+        # Of one participant's difference.
+        deviation = np.sqrt(np.mean(variances) * people)
+        seen = {"alpha": 1 - CONFIDENCE, "power": POWER}
+        size = TTestPower().solve_power(nobs=people, **seen)
+        result["detectable"] = float(size * deviation)
+        needed = TTestPower().solve_power(
+            effect_size=POINTS / deviation, **seen
+        )
+        result["participants_for_5_points"] = float(np.ceil(needed))
     return result
 
 
@@ -352,6 +382,12 @@ def by_photo(answers: pd.DataFrame) -> pd.DataFrame:
     shrunk = (table["fooled"] + 2 * mean) / (table["trials"] + 2)
     order = shrunk.sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)
+
+
+def _by_method(answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Returns the answers to each method, but for shuffled colours."""
+    groups = answers.groupby("method")
+    return {method: own for method, own in groups if method != SHUFFLED}
 
 
 def _exact(one: pd.Series, other: pd.Series) -> float:

@@ -19,7 +19,7 @@ from kcolor.study.design import (
     Design,
     other,
 )
-from kcolor.study.folder import PAIRS, Pair, Study, identity, write_pair
+from kcolor.study.folder import PAIRS, Pair, Study, write_pair
 
 METHODS = ("bold", "shy")
 COMMAND = "from kcolor.cli.study import main; main()"
@@ -47,16 +47,8 @@ def build(tmp_path):
                     sha = write_pair(folder, file, true, 255 - true, side)
                     photo = f"{use}-{number}.jpg"
                     pairs.append(Pair(file, photo, method, side, use, sha))
-        Study(
-            folder,
-            identity(design, pairs),
-            {"kcolor": "0", "on": "today", "data": "noise", "targets": ""},
-            design,
-            tuple(methods),
-            size,
-            {pair.file: pair for pair in pairs},
-        ).write()
-        return Study.open(folder)
+        made = {"kcolor": "0", "on": "today", "data": "noise", "targets": ""}
+        return Study.write(folder, made, design, methods, size, pairs)
 
     return build
 

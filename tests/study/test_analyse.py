@@ -87,10 +87,14 @@ def test_it_may_be_summed_up_again_while_people_answer(taken, people, clock):
 def test_results_elsewhere_are_not_written_over(taken, tmp_path):
     out = tmp_path / "elsewhere"
     analyse_study(taken.path, out)
-    before = (out / "index.html").read_bytes()
-    with pytest.raises(UserError, match="exists: give another --out"):
-        analyse_study(taken.path, out)
-    assert (out / "index.html").read_bytes() == before
+    for name in ("index.html", "results.json", "methods.csv", "photos.csv"):
+        other = tmp_path / f"with {name}"
+        other.mkdir()
+        (other / name).write_text("mine")
+        with pytest.raises(UserError, match="exists: give another --out"):
+            analyse_study(taken.path, other)
+        assert [p.name for p in other.iterdir()] == [name]
+        assert (other / name).read_text() == "mine"
 
 
 def test_where_no_answer_counts_that_is_told(build, people, clock):
@@ -143,7 +147,7 @@ def test_fool_rates_stand_beside_other_metrics_with_their_difference(taken):
     assert apart["low"] <= apart["value"] <= apart["high"]
     assert grey["n"] == 0
     assert math.isnan(grey["value"])
-    assert math.isnan(grey["difference"]["value"])
+    assert "difference" not in grey
     turned = verdicts.fool_rates(found, ["<b>bold</b>", "shy"])["shy"]
     assert turned["difference"]["value"] == pytest.approx(-apart["value"])
     assert turned["difference"]["low"] == pytest.approx(-apart["high"])
@@ -161,6 +165,10 @@ def test_a_study_without_figures_or_without_the_targets_is_told(taken):
         file.write_text(content)
         with pytest.raises(UserError, match="analyse"):
             verdicts.read(taken.path)
+    for part in ({}, {"methods": 5}, {"methods": {"shy": 5}}):
+        changed = {"format": 1, "differences": [], **part}
+        with pytest.raises(UserError, match="changed by hand"):
+            verdicts.fool_rates(changed, ["shy"])
 
 
 # === The page in a browser ===

@@ -1,5 +1,7 @@
 """Answers as they come."""
 
+import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -117,11 +119,28 @@ def test_times_that_cannot_be_are_refused(
     token = answers.join("normal")
     answers.show(token, 1)
     clock.seconds += passed
-    with refusal(409, "shown for|have passed"):
+    with refusal(422, "shown for|have passed"):
         answers.answer(
             token,
             people.said(1, "left", shown_ms=shown_ms, reaction_ms=reaction_ms),
         )
+
+
+def test_a_frame_off_is_no_fault_however_short_the_time(build, people, clock):
+    study = build(seconds=0.05)
+    answers = Answers(study, clock=clock)
+    token = answers.join("normal")
+    for number, shown_ms in ((1, 66.7), (2, 33.3)):
+        answers.show(token, number)
+        clock.seconds += 5
+        said = people.said(number, "left", shown_ms=shown_ms, frame_ms=33.3)
+        answers.answer(token, said)
+    answers.show(token, 3)
+    clock.seconds += 5
+    said = people.said(3, "left", shown_ms=500.0, frame_ms=1000.0)
+    with refusal(422, "shown for 500 ms instead of 50"):
+        answers.answer(token, said)
+    answers.close()
 
 
 def test_a_slow_network_is_no_fault(opened, people, clock):
@@ -242,6 +261,71 @@ def test_a_file_that_is_no_base_is_told(build, content):
         with pytest.raises(UserError, match="holds no answers") as caught:
             open_answers(study)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trials SET chosen = 'up' WHERE number = 1",
+        "UPDATE trials SET chosen = NULL WHERE number = 1",
+        "UPDATE trials SET shown_ms = 'x' WHERE number = 1",
+        "UPDATE trials SET reaction_ms = 'abc' WHERE number = 1",
+        "UPDATE trials SET reaction_ms = 1e999 WHERE number = 1",
+        "UPDATE trials SET frame_ms = NULL WHERE number = 1",
+        "UPDATE trials SET kind = 'other' WHERE number = 1",
+        "UPDATE trials SET pair = 'other.png' WHERE number = 1",
+        "UPDATE trials SET mirrored = 2 WHERE number = 1",
+        "UPDATE participants SET vision = 'purple'",
+        "DELETE FROM participants",
+        "ALTER TABLE trials DROP COLUMN frame_ms",
+        "DROP TABLE trials",
+        "DELETE FROM study",
+    ],
+)
+def test_a_base_that_was_changed_is_told(opened, people, clock, change):
+    study, answers = opened
+    people.take(study, answers, clock, lambda method: False)
+    answers.close()
+    with contextlib.closing(sqlite3.connect(study.answers)) as base, base:
+        base.execute(change)
+    with pytest.raises(UserError) as caught:
+        read(study)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_programs_base_is_left_alone(build):
+    study = build()
+    with contextlib.closing(sqlite3.connect(study.answers)) as base, base:
+        base.execute("CREATE TABLE participants (name TEXT)")
+    for open_answers in (Answers, read):
+        with pytest.raises(UserError, match="holds no answers"):
+            open_answers(study)
+
+
+def test_a_copy_where_nothing_can_be_written_is_read(
+    opened, people, clock, monkeypatch
+):
+    study, answers = opened
+    people.take(study, answers, clock, lambda method: False)
+    answers.close()
+    connect = sqlite3.connect
+
+    def unable(address, *words, **options):
+        # As where the folder is read-only, which root would not notice.
+        if "mode=ro" in str(address):
+            return Closed(connect(":memory:"))
+        return connect(address, *words, **options)
+
+    class Closed:
+        def __init__(self, base):
+            self.close = base.close
+
+        def execute(self, *_):
+            raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", unable)
+    participants, trials = read(study)
+    assert (len(participants), len(trials)) == (1, 7)
 
 
 def test_nobody_has_taken_part_before_the_first_did(build):

@@ -68,6 +68,11 @@ def tell(found):
     [
         (tell, "has changed since the study was made"),
         (lambda f: f["design"].update(trials=3), "has changed"),
+        (lambda f: f.update(methods=["bold", "nope"]), "has changed"),
+        (lambda f: f.update(methods=[]), "has changed"),
+        (lambda f: f.update(image_size="abc"), "has changed"),
+        (lambda f: f.update(format=True), "has changed"),
+        (lambda f: f["made"].update(data="else"), "has changed"),
         (lambda f: f["design"].update(trials="x"), "is damaged"),
         (lambda f: f["design"].update(trials=-3), "is damaged"),
         (lambda f: f.pop("design"), "is damaged"),
@@ -85,7 +90,9 @@ def test_a_manifest_that_is_not_as_it_was_made_is_refused(build, change, told):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "\0", "3"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "null", "{", "\0", "3", "[" * 200_000]
+)
 def test_what_is_no_manifest_is_damaged(build, content):
     study = build()
     (study.path / MANIFEST).write_text(content)

@@ -113,9 +113,10 @@ def test_a_seed_makes_the_same_study_again_and_none_makes_another(
         make(data, tmp_path / name, seed=seed)
         for name, seed in (("1", 1), ("2", 1), ("3", 2), ("4", None))
     )
-    assert first.id == second.id
     assert first.pairs == second.pairs
-    assert len({first.id, other.id, unknown.id}) == 3
+    assert first.plan(7) == second.plan(7)
+    assert not set(first.pairs) & {*other.pairs, *unknown.pairs}
+    assert not set(other.pairs) & set(unknown.pairs)
     assert unknown.design.seed > 0
 
 
@@ -172,6 +173,7 @@ def test_a_folder_of_other_photos_is_named(data, tmp_path, theirs):
         ({"photos": 6}, "--photos 6 is not allowed: a participant sees 7"),
         ({"data": "nowhere"}, "nowhere"),
         ({"seconds": 0.0}, "--seconds 0.0"),
+        ({"trials": 2, "vigilance": 0.5}, "too few for 2 methods"),
         ({"seed": -5}, "--seed -5"),
     ],
 )
@@ -197,6 +199,16 @@ def test_a_folder_that_is_there_is_left_alone(data, tmp_path):
     make(data, tmp_path)
     told = refused(data, tmp_path)
     assert "exists: give another --out" in told
+
+
+def test_what_lies_beside_it_is_left_alone(data, tmp_path):
+    (tmp_path / ".study.tmp").mkdir()
+    (tmp_path / ".study.tmp" / "mine").write_text("precious")
+    (tmp_path / ".study-").mkdir()
+    make(data, tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".study-", ".study.tmp", "study"]
+    assert (tmp_path / ".study.tmp" / "mine").exists()
 
 
 def test_training_photos_are_used_where_that_is_asked_for(data, tmp_path):

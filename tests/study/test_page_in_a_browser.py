@@ -96,6 +96,10 @@ def opened_page(browser, build):
         page.answers.close()
 
 
+def read_participants(page) -> list:
+    return read(page.study)[0]["number"].tolist()
+
+
 def seen(page) -> bool:
     return bool(all_of(page.browser, ".side.seen"))
 
@@ -280,6 +284,45 @@ def test_a_game_tells_each_time_and_can_be_played_again(opened_page):
         assert "of 3 recoloured" in one_of(page.browser, "#score").text
         one_of(page.browser, "#end .go").click()
     assert not page.study.answers.exists()
+
+
+def boxes(page, *names) -> list[dict]:
+    return [one_of(page.browser, f"#{name}").rect for name in names]
+
+
+@pytest.mark.parametrize(
+    "size", [DESKTOP, PHONE, (844, 390), (667, 375), (1280, 600)]
+)
+def test_photos_stay_where_they_are_and_nothing_lies_on_them(opened_page, size):
+    page = opened_page(size=size)
+    page.join()
+    page.go("instructions")
+    page.until(lambda: seen(page))
+    places = [boxes(page, "left", "right")]
+    page.side("left").click()
+    page.step("next")
+    places.append(boxes(page, "left", "right"))
+    assert places[0] == places[1]
+    lowest = max(box["y"] + box["height"] for box in places[0])
+    for words in boxes(page, "question", "next"):
+        assert words["y"] >= lowest
+
+
+def test_a_study_that_was_replaced_begins_anew(opened_page):
+    page = opened_page()
+    page.step("welcome")
+    page.browser.execute_script(
+        "facts.study = 'another'"
+    )  # as a page that was opened before
+    page.join()
+    page.until(
+        lambda: (
+            page.browser.execute_script("return facts.study") == page.study.id
+        )
+    )
+    page.join()
+    page.step("instructions")
+    assert len(read_participants(page)) == 1
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE, (844, 390), (320, 480)])

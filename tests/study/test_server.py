@@ -13,7 +13,9 @@ from kcolor.errors import UserError
 from kcolor.study.answers import Answers, read
 from kcolor.study.server import IN_MEMORY, application, serve_study
 
-CONSENT = {"consent": True, "vision": "normal"}
+
+def consent(study) -> dict:
+    return {"study": study.id, "consent": True, "vision": "normal"}
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def as_(token: str) -> dict:
     return {"Authorization": f"Bearer {token}"}
 
 
-def joined(client) -> str:
-    return client.post("/join", json=CONSENT).json["token"]
+def joined(client, study) -> str:
+    return client.post("/join", json=consent(study)).json["token"]
 
 
 def answer(number: int, chosen: str) -> dict:
@@ -47,7 +49,7 @@ def test_a_whole_session_tells_of_practice_alone_and_the_score_at_the_end(
     served, clock
 ):
     study, answers, client, told = served
-    token = joined(client)
+    token = joined(client, study)
     session = client.get("/session", headers=as_(token)).json
     assert [trial["number"] for trial in session["left"]] == list(range(1, 8))
     assert [t["practice"] for t in session["left"]] == [True] * 2 + [False] * 5
@@ -73,7 +75,7 @@ def test_a_whole_session_tells_of_practice_alone_and_the_score_at_the_end(
 
 def test_what_the_browser_gets_tells_nothing_of_the_truth(served):
     study, _, client, _ = served
-    token = joined(client)
+    token = joined(client, study)
     session = client.get("/session", headers=as_(token))
     page = client.get("/")
     for text in (session.text, page.text):
@@ -141,11 +143,11 @@ def test_no_other_file_is_given_out(served, path):
     ],
 )
 def test_what_is_malformed_is_refused_in_one_line(served, body):
-    _, _, client, told = served
-    token = joined(client)
+    study, _, client, told = served
+    token = joined(client, study)
     for path in ("/show", "/answer", "/join"):
         reply = client.post(path, data=body, headers=as_(token))
-        assert reply.status_code == 400
+        assert reply.status_code in (400, 410)
         assert list(reply.json) == ["error"]
         assert "\n" not in told.pop()
         assert told == []
@@ -160,10 +162,10 @@ def test_large_bodies_are_refused(served):
     assert list(reply.json) == ["error"]
 
 
-@pytest.mark.parametrize("consent", [False, None, "true", 1, "yes"])
-def test_nobody_takes_part_without_consent(served, consent):
-    _, _, client, _ = served
-    reply = client.post("/join", json={"consent": consent, "vision": "normal"})
+@pytest.mark.parametrize("given", [False, None, "true", 1, "yes"])
+def test_nobody_takes_part_without_consent(served, given):
+    study, _, client, _ = served
+    reply = client.post("/join", json=consent(study) | {"consent": given})
     assert reply.status_code == 400
     assert "consent" in reply.json["error"]
 
@@ -189,7 +191,7 @@ def test_who_is_nobody_is_refused(served, header, status):
 
 def test_replayed_and_tampered_answers_change_nothing(served, clock):
     study, answers, client, told = served
-    token = joined(client)
+    token = joined(client, study)
     client.post("/show", json={"number": 1}, headers=as_(token))
     clock.seconds += 5
     first = answer(1, "left")
@@ -201,6 +203,55 @@ def test_replayed_and_tampered_answers_change_nothing(served, clock):
     assert len(told) == 4
     _, trials = read(study)
     assert trials["chosen"].tolist() == ["left"]
+
+
+def test_a_page_of_another_study_is_told_so(served):
+    study, _, client, _ = served
+    for said in ({}, {"study": None}, {"study": "0123456789abcdef"}):
+        reply = client.post(
+            "/join", json={"consent": True, "vision": "normal"} | said
+        )
+        assert reply.status_code == 410
+
+
+def test_times_that_cannot_be_have_a_status_of_their_own(served, clock):
+    study, _, client, _ = served
+    token = joined(client, study)
+    client.post("/show", json={"number": 1}, headers=as_(token))
+    clock.seconds += 5
+    said = answer(1, "left") | {"shown_ms": 100}
+    reply = client.post("/answer", json=said, headers=as_(token))
+    assert reply.status_code == 422
+
+
+def test_a_pair_tells_neither_when_it_was_written_nor_a_tag(served):
+    study, _, client, _ = served
+    reply = client.get(f"/pairs/{next(iter(study.pairs))}")
+    assert not {"ETag", "Last-Modified"} & set(reply.headers.keys())
+
+
+def test_what_is_told_of_a_request_moves_no_terminal(served):
+    _, _, client, told = served
+    client.get("/pairs/%1b%5b31mRED%0aopen%20evil" + "x" * 999)
+    (line,) = told
+    assert line.isprintable()
+    assert len(line) < 200
+
+
+def test_a_base_that_cannot_be_written_is_one_line_and_asked_again(
+    served, clock
+):
+    study, answers, client, told = served
+    token = joined(client, study)
+    answers._base.execute("PRAGMA query_only = ON")  # as a full disk would
+    shown = {"number": 1}
+    reply = client.post("/show", json=shown, headers=as_(token))
+    assert reply.status_code == 503
+    assert len(told) == 1
+    assert "\n" not in told[0]
+    answers._base.execute("PRAGMA query_only = OFF")
+    reply = client.post("/show", json=shown, headers=as_(token))
+    assert reply.status_code == 200
 
 
 def test_the_page_may_load_nothing_from_elsewhere(served):
@@ -216,7 +267,7 @@ def test_in_a_game_every_answer_is_told_and_nothing_is_kept(build, clock):
     client = application(
         study, Answers(study, IN_MEMORY, clock), game=True
     ).test_client()
-    token = joined(client)
+    token = joined(client, study)
     for trial in client.get("/session", headers=as_(token)).json["left"]:
         assert trial["practice"]
         number = {"number": trial["number"]}
@@ -251,7 +302,7 @@ def test_every_acknowledged_answer_survives_a_kill_amid_fifty_participants(
         kept = []
         acknowledged.append(kept)
         try:
-            _, reply = server.ask("POST", "/join", CONSENT)
+            _, reply = server.ask("POST", "/join", consent(study))
             token = reply["token"]
             _, session = server.ask("GET", "/session", token=token)
             for trial in session["left"]:
@@ -297,7 +348,7 @@ def test_a_signal_ends_the_server_and_says_where_the_answers_are(
 ):
     study = build()
     server = started(study)
-    assert server.ask("POST", "/join", CONSENT)[0] == 200
+    assert server.ask("POST", "/join", consent(study))[0] == 200
     server.process.send_signal(number)
     _, told = server.process.communicate(timeout=20)
     assert server.process.returncode == 128 + number

@@ -147,20 +147,34 @@ def test_one_answer_has_a_rate_and_nothing_that_is_wrong():
     answers = simulated({"one": 0.5}, participants=1, trials=1)
     found = statistics.rates(answers)["one"]
     assert found["value"] in (0.0, 1.0)
-    assert np.isnan([found["low"], found["high"]]).all()
+    assert found["low"] == found["wilson_low"]
+    assert found["high"] == found["wilson_high"]
     assert np.isnan(found["p_shuffled"])
     assert np.isfinite(found["d_prime"])
     assert statistics.differences(answers) == []
-    assert np.isnan(statistics.power(answers, {"one": found})["detectable"])
+    assert np.isnan(list(statistics.power(answers).values())).all()
 
 
-def test_where_all_participants_agree_the_bootstrap_says_nothing():
+def test_where_all_participants_agree_wilsons_interval_is_taken():
     answers = simulated({"one": 0.5})
     for value in (True, False):
-        found = statistics.rates(answers.assign(fooled=value))["one"]
+        same = answers.assign(fooled=value)
+        assert np.isnan(statistics.bootstrap(same)).all()
+        found = statistics.rates(same)["one"]
         assert found["value"] == value
-        assert np.isnan(found["low"])
-        assert 0 <= found["wilson_low"] < found["wilson_high"] <= 1
+        assert found["low"] == found["wilson_low"]
+        assert found["high"] == found["wilson_high"]
+
+
+@pytest.mark.parametrize(
+    ("participants", "rate"), [(2, 0.3), (5, 0.3), (40, 0.004)]
+)
+def test_of_few_the_interval_is_no_narrower_than_wilsons(participants, rate):
+    for seed in range(20):
+        answers = simulated({"one": rate}, participants, seed=seed)
+        found = statistics.rates(answers)["one"]
+        assert found["low"] <= found["wilson_low"]
+        assert found["high"] >= found["wilson_high"]
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.32, 0.5])
@@ -295,25 +309,59 @@ def test_photos_stand_in_the_order_in_which_they_convince():
 def test_more_answers_see_smaller_differences():
     detectable, needed = [], []
     for participants in (20, 80):
-        answers = simulated({"one": 0.3, "two": 0.3}, participants, spread=0.5)
-        found = statistics.power(answers, statistics.rates(answers))
+        answers = simulated({"one": 0.3, "two": 0.3}, participants, spread=1)
+        found = statistics.power(answers)
         detectable.append(found["detectable"])
         needed.append(found["participants_for_5_points"])
-        assert found["design_effect"] >= 1
     assert detectable[1] == pytest.approx(detectable[0] / 2, rel=0.35)
     assert needed[0] == pytest.approx(needed[1], rel=0.6)
 
 
-def test_the_power_is_that_of_simulated_studies():
-    answers = simulated({"one": 0.3, "two": 0.3}, participants=30)
-    size = statistics.power(answers, statistics.rates(answers))["detectable"]
+def test_the_design_effect_is_1_of_people_who_are_alike():
+    effects = {
+        (people, spread): np.mean(
+            [
+                statistics.power(
+                    simulated({"one": 0.3}, people, spread=spread, seed=seed)
+                )["design_effect"]
+                for seed in range(30)
+            ]
+        )
+        for people, spread in ((10, 0.0), (40, 0.0), (40, 1.5))
+    }
+    assert effects[10, 0.0] == pytest.approx(1.0, abs=0.2)
+    assert effects[40, 0.0] == pytest.approx(1.0, abs=0.15)
+    assert effects[40, 1.5] > 2
+
+
+def test_the_variance_is_that_of_the_bootstrap():
+    answers = simulated({"one": 0.3, "two": 0.4}, spread=1.0)
+    parts = [own for _, own in answers.groupby("method")]
+    for chosen in (parts[:1], parts):
+        low, high = statistics.bootstrap(*chosen)
+        width = (
+            2 * stats.t.ppf(0.975, 39) * np.sqrt(statistics._variance(chosen))
+        )
+        assert high - low == pytest.approx(width, rel=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.5])
+def test_the_power_is_that_of_simulated_studies(spread):
+    known = {"participants": 30, "spread": spread}
+    size = np.mean(
+        [
+            statistics.power(
+                simulated({"one": 0.3, "two": 0.4}, seed=seed, **known)
+            )["detectable"]
+            for seed in range(10)
+        ]
+    )
     p = [
         statistics.differences(
-            simulated(
-                {"one": 0.3, "two": 0.3 + size}, participants=30, seed=seed
-            ),
+            simulated({"one": 0.3, "two": 0.3 + size}, seed=seed, **known),
             resamples=500,
         )[0]["p"]
-        for seed in range(60)
+        for seed in range(40)
     ]
-    assert 0.6 < np.mean(np.array(p) < 0.05) < 0.97
+    # With a spread, the odds that are apart by so much are nearer as rates.
+    assert 0.5 < np.mean(np.array(p) < 0.05) < 0.97

@@ -46,6 +46,7 @@ try {
 } catch {
   // No storage: it goes on until the page is closed.
 }
+if (!/^[\w-]+$/.test(token ?? "")) token = null;
 
 function keep(value) {
   token = value;
@@ -57,6 +58,9 @@ function keep(value) {
   }
 }
 
+// Why the server refuses what it is asked.
+const NOBODY = 403, UNTIMELY = 409, OTHER_STUDY = 410, UNTRUE = 422;
+
 class Refused extends Error {
   constructor(status, reason) {
     super(reason);
@@ -64,9 +68,13 @@ class Refused extends Error {
   }
 }
 
+function trouble(text) {
+  one("#trouble").textContent = text;
+  one("#trouble").hidden = !text;
+}
+
 // Asks until there is an answer: nothing is lost while the network is away.
 async function ask(path, said) {
-  const trouble = one("#trouble");
   for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
     try {
       const headers = { "Content-Type": "application/json" };
@@ -75,15 +83,14 @@ async function ask(path, said) {
         ? { headers }
         : { method: "POST", headers, body: JSON.stringify(said) });
       if (reply.status < 500) {
-        trouble.hidden = true;
+        trouble("");
         if (reply.ok) return reply;
         throw new Refused(reply.status, (await reply.json()).error);
       }
     } catch (error) {
       if (error instanceof Refused) throw error;
     }
-    trouble.textContent = "No connection to the server. Trying again…";
-    trouble.hidden = false;
+    trouble("No connection to the server. Trying again…");
     await wait(pause);
   }
 }
@@ -159,6 +166,7 @@ async function flash(frameMs) {
 async function fixate(trial) {
   one("#cross").classList.add("seen");
   const shown = ask("/show", { number: trial.number });
+  shown.catch(() => {}); // it is awaited below
   const times = [];
   const until = performance.now() + CROSS;
   do times.push(await frame());
@@ -228,33 +236,38 @@ async function present(trial) {
   } else {
     const { at, seen } = await flash(frameMs);
     const due = 1000 * facts.seconds;
-    if (document.hidden || Math.abs(seen - due) > OFF * due) {
+    if (document.hidden || Math.abs(seen - due) > Math.max(OFF * due, frameMs)) {
       await pass("lost");
-      return null;
+      return {};
     }
     began = at;
     times.shown_ms = seen;
   }
   const { chosen, at } = await choose();
   times.reaction_ms = Math.max(0, at - began);
-  let found;
   try {
-    ({ found } = await told("/answer", { ...times, chosen }));
+    const { found } = await told("/answer", { ...times, chosen });
+    return { chosen, found };
   } catch (error) {
-    // It had come before, and its receipt was lost; or it does not count.
-    if (!(error instanceof Refused) || error.status !== 409) throw error;
+    // UNTIMELY: it had come before, and its receipt was lost.
+    if (error.status === UNTRUE) await pass("lost");
+    else if (error.status !== UNTIMELY) throw error;
+    return {};
   }
-  if (found !== undefined) await tell(chosen, found);
-  return found;
 }
 
 // === The whole story ===
+
+async function join(vision) {
+  const said = { study: facts.study, consent: true, vision };
+  keep((await told("/join", said)).token);
+}
 
 async function welcome() {
   const step = show("welcome");
   if (facts.game) {
     await event(one(".go", step), "click");
-    keep((await told("/join", { consent: true, vision: "unknown" })).token);
+    await join("unknown");
     return;
   }
   const form = one("form", step);
@@ -266,8 +279,7 @@ async function welcome() {
       }, { once: true });
     });
     if (!submitted.has("consent")) continue;
-    const said = { consent: true, vision: submitted.get("vision") };
-    keep((await told("/join", said)).token);
+    await join(submitted.get("vision"));
     return;
   }
 }
@@ -276,7 +288,7 @@ async function session() {
   try {
     return await told("/session");
   } catch (error) {
-    if (!(error instanceof Refused) || error.status !== 403) throw error;
+    if (error.status !== NOBODY) throw error;
     keep(null); // the study was begun anew
     return null;
   }
@@ -305,9 +317,12 @@ async function take(left) {
       pausing(false);
     }
     progress(trial.number, score);
-    const found = await present(trial);
-    score.answered += found !== undefined && found !== null;
-    score.found += found === true;
+    const { chosen, found } = await present(trial);
+    if (found === undefined) continue;
+    score.answered += 1;
+    score.found += found;
+    progress(trial.number, score);
+    await tell(chosen, found);
   }
   return score;
 }
@@ -341,7 +356,7 @@ async function main() {
         score = await take(found.left);
       } catch (error) {
         // Another window of this browser has shown the pair: begin from there.
-        if (!(error instanceof Refused)) throw error;
+        if (error.status !== UNTIMELY && error.status !== NOBODY) throw error;
         continue;
       }
       if (!facts.game) ({ score } = await session());
@@ -351,8 +366,11 @@ async function main() {
     const step = show("end");
     if (!facts.game) return;
     await event(one(".go", step), "click");
-    keep((await told("/join", { consent: true, vision: "unknown" })).token);
+    await join("unknown");
   }
 }
 
-main();
+main().catch((error) => {
+  if (error.status === OTHER_STUDY) location.reload();
+  else trouble(`This page cannot go on (${error.message}). Load it again.`);
+});
