@@ -76,7 +76,8 @@ def _measure(path: Path, participants: int) -> None:
             return content
 
         ask("GET", "/")
-        joined = ask("POST", "/join", {"consent": True, "vision": "normal"})
+        consent = {"study": study.id, "consent": True, "vision": "normal"}
+        joined = ask("POST", "/join", consent)
         token = json.loads(joined)["token"]
         session = json.loads(ask("GET", "/session"))
         for trial in session["left"]:

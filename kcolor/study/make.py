@@ -8,6 +8,7 @@ import secrets
 import shlex
 import shutil
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from kcolor.trained import open_model
 PHOTOS = 100  # that are asked about, where there are so many
 OVERVIEW = "overview.png"
 SHOWN = 12  # photos in it
+TITLE = 20  # letters above a photo
 
 
 def make_study(
@@ -161,7 +163,7 @@ def make_study(
                 [shown.pixels[picked], *(c[picked] for c in coloured.values())],
                 axis=2,
             ),
-            ["true", *coloured],
+            [textwrap.fill(name, TITLE) for name in ("true", *coloured)],
         )
         study = Study.write(
             draft,

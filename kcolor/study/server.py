@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
 import signal
 import socket
 import sqlite3
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import flask
-import waitress
+from cheroot import wsgi
 from werkzeug.exceptions import HTTPException
 
-from kcolor.errors import Interrupted, UserError
+from kcolor.errors import Interrupted, UserError, first_line
 from kcolor.study.answers import (
     OTHER_STUDY,
     SENSELESS,
@@ -27,10 +27,10 @@ from kcolor.study.folder import PAIRS, Study
 
 LARGEST_REQUEST = 10_000  # bytes
 LONGEST_PATH = 100  # of what is told of a request
-# Of these, the most wait for the disk.
-THREADS = 16
-# Browsers at once; each keeps a few connections open.
-CONNECTIONS = 2000
+LARGEST_HEADER = 50_000  # bytes
+# Each takes a request at a time: as many slow browsers may be on the way.
+THREADS = 32
+WAITING = 512  # connections that may wait to be taken
 IN_MEMORY = ":memory:"
 # What the page may load: itself, and nothing from elsewhere.
 _POLICY = (
@@ -188,31 +188,11 @@ def serve_study(
             cannot be listened at.
         Interrupted: By the signal that ended it.
     """
-    if not 0 <= port < 2**16:
-        # The network would take it for another.
-        raise UserError(f"--port {port} is not allowed: give 0 to 65535")
     study = Study.open(path)
     answers = Answers(study, IN_MEMORY if game else None)
     app = application(study, answers, game, _text(about), say)
-    # That requests wait for a moment is no news.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    try:
-        server = waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=THREADS,
-            connection_limit=CONNECTIONS,
-            asyncore_use_poll=True,
-            ident=None,
-        )
-    except (OSError, ValueError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"cannot listen at {host}:{port} ({reason}): give another --port "
-            "or --host"
-        ) from error
-    say(f"open http://{_named(host)}:{server.effective_port}/ (Ctrl-C ends)")
+    server = listen(app, host, port)
+    say(f"open http://{_named(host)}:{server.bind_addr[1]}/ (Ctrl-C ends)")
     ended = []
 
     def end(number, _):
@@ -223,17 +203,50 @@ def serve_study(
         n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        server.run()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        server.close()
+        server.stop()
         answers.close()
     if ended:
         kept = (
             "nothing was kept" if game else f"answers are in '{study.answers}'"
         )
         raise Interrupted(ended[0], kept)
+
+
+def listen(app: flask.Flask, host: str, port: int) -> wsgi.Server:
+    """Returns a server that listens, and answers once it is told to `serve`.
+
+    Args:
+        app: What it serves.
+        host: As in `serve_study`.
+        port: As in `serve_study`. What it became is `bind_addr[1]`.
+
+    Raises:
+        UserError: The address cannot be listened at.
+    """
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port {port} is not allowed: give 0 to 65535")
+    server = wsgi.Server(
+        (host, port),
+        app,
+        numthreads=THREADS,
+        request_queue_size=WAITING,
+        server_name="kcolor",
+    )
+    server.max_request_header_size = LARGEST_HEADER
+    server.max_request_body_size = 100 * LARGEST_REQUEST
+    try:
+        server.prepare()
+    except (OSError, UnicodeError) as error:
+        raise UserError(
+            f"cannot listen at {host}:{port} ({first_line(error)}): give "
+            "another --port or --host"
+        ) from error
+    return server
 
 
 def _text(file: str | Path | None) -> str:

@@ -122,6 +122,7 @@ class Server:
             text=True,
         )
         self.line = self.process.stdout.readline()
+        assert self.line, self.process.communicate()[1]
         self.port = int(re.search(r":(\d+)/", self.line)[1])
 
     def ask(self, method, path, said=None, token=None):

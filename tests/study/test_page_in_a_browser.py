@@ -1,10 +1,10 @@
 """The page of a study as participants use it, in a browser."""
 
 import json
+import socket
 import threading
 
 import pytest
-import waitress
 from browsing import DESKTOP, PHONE, all_of, needs_chromium, one_of, resize
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from kcolor.study.answers import Answers, read
-from kcolor.study.server import IN_MEMORY, application
+from kcolor.study.server import IN_MEMORY, application, listen
 
 pytestmark = needs_chromium
 PATIENCE = 20  # seconds
@@ -29,15 +29,9 @@ class Page:
         self.start(port=0)
 
     def start(self, port):
-        self.server = waitress.create_server(
-            self.app, host="127.0.0.1", port=port, threads=8
-        )
-        self.port = int(self.server.effective_port)
-        threading.Thread(target=self.server.run, daemon=True).start()
-
-    def stop(self):
-        self.server.close()
-        self.server.task_dispatcher.shutdown()
+        self.server = listen(self.app, "127.0.0.1", port)
+        self.port = self.server.bind_addr[1]
+        threading.Thread(target=self.server.serve, daemon=True).start()
 
     def open(self):
         self.browser.get(f"http://127.0.0.1:{self.port}/")
@@ -92,7 +86,7 @@ def opened_page(browser, build):
 
     yield open_page
     for page in pages:
-        page.stop()
+        page.server.stop()
         page.answers.close()
 
 
@@ -251,7 +245,10 @@ def test_two_windows_show_no_pair_twice(opened_page):
 
 def test_answers_wait_for_a_server_that_is_gone(opened_page, started):
     page = opened_page(practice=0, trials=2)
-    server = started(page.study)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = started(page.study, port)
     page.browser.get(f"http://127.0.0.1:{server.port}/")
     page.join()
     page.go("instructions")

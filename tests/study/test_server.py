@@ -363,7 +363,9 @@ def test_a_port_that_is_taken_is_told(build):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"127.0.0.1:{port}.*--port"):
+        with pytest.raises(
+            UserError, match=f"127.0.0.1:{port}.*in use.*--port"
+        ):
             serve_study(study.path, port=port)
 
 
