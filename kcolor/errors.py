@@ -15,8 +15,11 @@ class UserError(Exception):
     """
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A signal asked to end, and all that was done is saved.
+
+    As `KeyboardInterrupt`, no `Exception`: what it comes up in does not take it
+    for an error of its own.
 
     Commands end with exit code 128 and the signal's number.
 

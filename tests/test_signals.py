@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from kcolor.errors import Interrupted
 from kcolor.signals import Signals
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
@@ -37,3 +38,14 @@ def test_signals_have_their_old_handlers_after_it(interrupted):
         if interrupted:
             os.kill(os.getpid(), signal.SIGTERM)
     assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+def test_an_interruption_is_no_error_of_the_code_it_comes_up_in():
+    import tensorflow as tf
+
+    @tf.function
+    def traced():
+        raise Interrupted(signal.SIGTERM, "run it again")
+
+    with pytest.raises(Interrupted, match="SIGTERM: run it again"):
+        traced()

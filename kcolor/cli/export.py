@@ -1,10 +1,13 @@
 """The command `kcolor-export`."""
 
-import signal
 from pathlib import Path
 
-from kcolor.cli.shell import Parser, load_tensorflow, shell
-from kcolor.errors import Interrupted
+from kcolor.cli.shell import (
+    Parser,
+    end_on_sigterm,
+    load_tensorflow,
+    shell,
+)
 
 DESCRIPTION = """Exports a run for programs that know neither kcolor nor Keras:
 a SavedModel in the folder of its version, as TF Serving takes it, and TFLite
@@ -53,10 +56,5 @@ def main(argv: list[str]) -> None:
     from kcolor.serving.export import FORMATS, export
     from kcolor.terminal import say
 
-    # As SIGINT does: with it goes what is half made.
-    signal.signal(signal.SIGTERM, _end)
+    end_on_sigterm("what was not finished is gone: run it again")
     export(**options | {"formats": options["formats"] or FORMATS}, say=say)
-
-
-def _end(number: int, _) -> None:
-    raise Interrupted(number, "what was not finished is gone: run it again")

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -62,6 +63,19 @@ class Parser(argparse.ArgumentParser):
                 f"'{word}' is not allowed: give a whole number above 0"
             )
         return int(word)
+
+
+def end_on_sigterm(then: str) -> None:
+    """Has SIGTERM end as SIGINT does: with it goes what is half made.
+
+    Args:
+        then: What to do to go on.
+    """
+
+    def end(number: int, _) -> None:
+        raise Interrupted(number, then)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def load_tensorflow() -> None:

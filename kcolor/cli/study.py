@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from kcolor.cli.shell import Parser, load_tensorflow, shell
+from kcolor.cli.shell import (
+    Parser,
+    end_on_sigterm,
+    load_tensorflow,
+    shell,
+)
 
 DESCRIPTION = """A colorization Turing test: people see a photo twice, in the
 colours it was taken with and in those that a method gave it, and say which is
@@ -150,6 +155,7 @@ def _make(options: dict) -> None:
     from kcolor.study.make import OVERVIEW, make_study
     from kcolor.terminal import progress, say
 
+    end_on_sigterm("what was made so far is gone: run it again")
     study = make_study(**options, progress=progress)
     design = study.design
     say(

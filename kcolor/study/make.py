@@ -307,9 +307,13 @@ def _shuffled(
     if len(rows) < 2:
         raise UserError("vigilance trials need two photos at least: add photos")
     order = random.permutation(rows)
-    shuffled = photos.pixels.copy()
-    for row, donor in zip(order, np.roll(order, 1), strict=True):
-        ((lightness, _),) = batches(photos.pixels[[row]], 1)
-        ((_, ab),) = batches(photos.pixels[[donor]], 1)
-        shuffled[row] = np.uint8(as_seen(lightness, ab))[0]
+    shuffled, size = photos.pixels.copy(), batch_size(photos.pixels)
+    own = batches(photos.pixels, size, rows=order)
+    others = batches(photos.pixels, size, rows=np.roll(order, 1))
+    shuffled[order] = np.concatenate(
+        [
+            np.uint8(as_seen(lightness, ab))
+            for (lightness, _), (_, ab) in zip(own, others, strict=True)
+        ]
+    )
     return shuffled
