@@ -73,8 +73,9 @@ function trouble(text) {
   one("#trouble").hidden = !text;
 }
 
-// Asks until there is an answer: nothing is lost while the network is away.
-async function ask(path, said) {
+// Asks until there is an answer, and all of it: nothing is lost while the
+// network is away.
+async function ask(path, said, read = "json") {
   for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
     try {
       const headers = { "Content-Type": "application/json" };
@@ -83,9 +84,10 @@ async function ask(path, said) {
         ? { headers }
         : { method: "POST", headers, body: JSON.stringify(said) });
       if (reply.status < 500) {
+        const content = await reply[reply.ok ? read : "json"]();
         trouble("");
-        if (reply.ok) return reply;
-        throw new Refused(reply.status, (await reply.json()).error);
+        if (reply.ok) return content;
+        throw new Refused(reply.status, content.error);
       }
     } catch (error) {
       if (error instanceof Refused) throw error;
@@ -95,8 +97,6 @@ async function ask(path, said) {
   }
 }
 
-const told = async (path, said) => (await ask(path, said)).json();
-
 async function load(left) {
   const bar = one("#instructions progress");
   const wanted = left.map((trial) => trial.pair).filter((p) => !photos.has(p));
@@ -105,7 +105,7 @@ async function load(left) {
   const fetching = async () => {
     while (wanted.length) {
       const pair = wanted.shift();
-      photos.set(pair, await (await ask(`/pairs/${pair}`)).blob());
+      photos.set(pair, await ask(`/pairs/${pair}`, undefined, "blob"));
       bar.value += 1;
     }
   };
@@ -246,7 +246,7 @@ async function present(trial) {
   const { chosen, at } = await choose();
   times.reaction_ms = Math.max(0, at - began);
   try {
-    const { found } = await told("/answer", { ...times, chosen });
+    const { found } = await ask("/answer", { ...times, chosen });
     return { chosen, found };
   } catch (error) {
     // UNTIMELY: it had come before, and its receipt was lost.
@@ -260,7 +260,7 @@ async function present(trial) {
 
 async function join(vision) {
   const said = { study: facts.study, consent: true, vision };
-  keep((await told("/join", said)).token);
+  keep((await ask("/join", said)).token);
 }
 
 async function welcome() {
@@ -286,7 +286,7 @@ async function welcome() {
 
 async function session() {
   try {
-    return await told("/session");
+    return await ask("/session");
   } catch (error) {
     if (error.status !== NOBODY) throw error;
     keep(null); // the study was begun anew
