@@ -159,7 +159,7 @@ def _make(options: dict) -> None:
     study = make_study(**options, progress=progress)
     design = study.design
     say(
-        f"{len(study.methods)} methods, {len(study.pairs)} pairs; each "
+        f"{', '.join(study.methods)}: {len(study.pairs)} pairs; each "
         f"participant: {design.practice} practice and {design.trials} trials, "
         f"{design.vigilance_trials} of them vigilance"
     )

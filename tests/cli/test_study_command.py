@@ -40,7 +40,7 @@ def test_a_study_is_made_played_and_waits_for_people(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     first, *_, last = done.stdout.splitlines()
-    assert first.startswith("2 methods, ")
+    assert first.startswith("grey, mean: ")
     assert last == f"let people take it: kcolor-study serve '{out}'"
 
     played = command("play", out, "--rounds", 2, input="l\nr\n")
