@@ -353,6 +353,7 @@ def read(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     try:
         with contextlib.closing(_reading(study.answers)) as base:
             _check_study(base, study)
+            base.execute("BEGIN")  # both tables as they are now
             participants = pd.read_sql_query(
                 "SELECT number, joined, vision FROM participants", base
             )
@@ -383,6 +384,11 @@ def _connected(path: Path | str) -> sqlite3.Connection:
             path, timeout=60, isolation_level=None, check_same_thread=False
         )
         base.row_factory = sqlite3.Row
+        tables = base.execute("SELECT name FROM sqlite_master").fetchall()
+        if tables and "study" not in [table["name"] for table in tables]:
+            # Before anything is written to what is another program's.
+            base.close()
+            raise sqlite3.DatabaseError("it has other tables")
         # A power cut may not take what was acknowledged, either.
         base.execute("PRAGMA journal_mode = WAL")
         base.execute("PRAGMA synchronous = FULL")
@@ -397,9 +403,15 @@ def _reading(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(f"{address}?mode=ro", timeout=60, uri=True)
     try:
         base.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.OperationalError:
-        # Nobody can write there, so nobody does.
+    except sqlite3.OperationalError as error:
         base.close()
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            # Some answers are there alone.
+            raise UserError(
+                f"'{path}' cannot be read where nothing can be written "
+                f"({error}): copy it with '{log.name}' to another folder"
+            ) from error
         base = sqlite3.connect(f"{address}?immutable=1", uri=True)
     base.row_factory = sqlite3.Row
     return base

@@ -78,7 +78,7 @@ def application(
         return flask.render_template(
             "page.html",
             facts=facts,
-            about=about.strip().split("\n\n"),
+            about=[part for part in about.split("\n\n") if part.strip()],
             minutes=round(design.photos * (design.seconds + 3.5) / 60),
         )
 
@@ -188,10 +188,14 @@ def serve_study(
             cannot be listened at.
         Interrupted: By the signal that ended it.
     """
-    study = Study.open(path)
+    study, text = Study.open(path), _text(about)
     answers = Answers(study, IN_MEMORY if game else None)
-    app = application(study, answers, game, _text(about), say)
-    server = listen(app, host, port)
+    app = application(study, answers, game, text, say)
+    try:
+        server = listen(app, host, port)
+    except UserError:
+        answers.close()
+        raise
     say(f"open http://{_named(host)}:{server.bind_addr[1]}/ (Ctrl-C ends)")
     ended = []
 

@@ -23,6 +23,7 @@ CHANCE = 0.5
 # Fewer say little of how people differ, and fewer answers that were fooled, or
 # were not, little of how rare that is.
 FEW_PEOPLE, FEW_ANSWERS = 8, 5
+LARGE = 4.0  # a difference, in standard deviations
 
 
 def exclude(
@@ -84,7 +85,8 @@ def rates(answers: pd.DataFrame, seed: int = 0) -> dict[str, dict]:
         wilson = test.proportion_ci(CONFIDENCE, method="wilson")
         low, high = bootstrap(own, seed=seed)
         is_sure = own["participant"].nunique() >= FEW_PEOPLE
-        if not is_sure or min(fooled, trials - fooled) < FEW_ANSWERS:
+        is_sure = is_sure and min(fooled, trials - fooled) >= FEW_ANSWERS
+        if not is_sure or np.isnan(low):
             low = float(np.nanmin([low, wilson.low]))
             high = float(np.nanmax([high, wilson.high]))
         quartiles = own["reaction_ms"].quantile([0.25, 0.5, 0.75])
@@ -255,8 +257,9 @@ def differences(
     Returns:
         For each pair `one`, `other`, `value`, how far the fool rate of the one
         is above the other's, `low` and `high`, by the bootstrap over
-        participants; `p`, by exchanging the two methods' answers within
-        participants; `p_holm`, corrected for the number of pairs.
+        participants, nan where few saw both; `p`, by exchanging the two
+        methods' answers within participants, each counting the same; `p_holm`,
+        corrected for the number of pairs. The surest first.
 
     Reference:
         Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
@@ -265,7 +268,10 @@ def differences(
     found = []
     for one, other in itertools.combinations(by_method, 2):
         pair = by_method[one], by_method[other]
-        low, high = bootstrap(*pair, resamples, seed)
+        both = set.intersection(*(set(part["participant"]) for part in pair))
+        low, high = np.nan, np.nan
+        if len(both) >= FEW_PEOPLE:
+            low, high = bootstrap(*pair, resamples, seed)
         rate = [part["fooled"].mean() for part in pair]
         found.append(
             {
@@ -286,7 +292,8 @@ def differences(
         )
         for part, p in zip(known, corrected, strict=True):
             part["p_holm"] = float(p)
-    return found
+    # What is no number comes last.
+    return sorted(found, key=lambda p: (np.isnan(p["p_holm"]), p["p_holm"]))
 
 
 def power(answers: pd.DataFrame) -> dict[str, float]:
@@ -316,7 +323,11 @@ def power(answers: pd.DataFrame) -> dict[str, float]:
     people = answers["participant"].nunique()
     if people < FEW_PEOPLE:
         return result
-    parts = list(_by_method(answers).values())
+    parts = [
+        own
+        for own in _by_method(answers).values()
+        if own["participant"].nunique() >= FEW_PEOPLE
+    ]
     effects = [
         _variance([part]) / (rate * (1 - rate) / len(part))
         for part in parts
@@ -333,8 +344,9 @@ def power(answers: pd.DataFrame) -> dict[str, float]:
         seen = {"alpha": 1 - CONFIDENCE, "power": POWER}
         size = TTestPower().solve_power(nobs=people, **seen)
         result["detectable"] = float(size * deviation)
+        # It cannot solve for what two participants would show.
         needed = TTestPower().solve_power(
-            effect_size=POINTS / deviation, **seen
+            effect_size=min(POINTS / deviation, LARGE), **seen
         )
         result["participants_for_5_points"] = float(np.ceil(needed))
     return result

@@ -297,9 +297,11 @@ def test_another_programs_base_is_left_alone(build):
     study = build()
     with contextlib.closing(sqlite3.connect(study.answers)) as base, base:
         base.execute("CREATE TABLE participants (name TEXT)")
+    before = study.answers.read_bytes()
     for open_answers in (Answers, read):
         with pytest.raises(UserError, match="holds no answers"):
             open_answers(study)
+    assert study.answers.read_bytes() == before
 
 
 def test_a_copy_where_nothing_can_be_written_is_read(
@@ -326,6 +328,11 @@ def test_a_copy_where_nothing_can_be_written_is_read(
     monkeypatch.setattr(sqlite3, "connect", unable)
     participants, trials = read(study)
     assert (len(participants), len(trials)) == (1, 7)
+    # Where a log lies beside it, that would be only some of the answers.
+    log = study.answers.with_name(f"{study.answers.name}-wal")
+    log.write_bytes(b"more")
+    with pytest.raises(UserError, match="copy it with 'answers.sqlite-wal'"):
+        read(study)
 
 
 def test_nobody_has_taken_part_before_the_first_did(build):

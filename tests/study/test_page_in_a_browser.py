@@ -207,6 +207,33 @@ def test_who_comes_back_sees_no_pair_twice(opened_page):
     assert "of 2 recoloured" in one_of(page.browser, "#score").text
 
 
+def test_a_pair_that_another_window_hid_does_not_count(opened_page):
+    page = opened_page(practice=0)
+    page.join()
+    page.go("instructions")
+    page.until(lambda: seen(page))
+    # As when the page is hidden and comes back within the second.
+    page.browser.execute_script(
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.go("lost")
+    page.side("left").click()
+    page.side("left").click()
+    page.step("end")
+    _, trials = read(page.study)
+    assert trials["answered"].notna().tolist() == [False, True, True]
+
+
+def test_times_that_the_server_does_not_believe_do_not_count(opened_page):
+    page = opened_page(practice=0)
+    page.join()
+    page.go("instructions")
+    page.browser.execute_script("facts.seconds = 0.2")  # not the study's
+    page.side("left").click()
+    page.step("lost")
+    assert "instead of 1000" in page.told[0]
+
+
 def test_a_pause_comes_after_the_pair_and_goes_on(opened_page):
     page = opened_page(practice=0)
     page.join()
@@ -281,6 +308,11 @@ def test_a_game_tells_each_time_and_can_be_played_again(opened_page):
         assert "of 3 recoloured" in one_of(page.browser, "#score").text
         one_of(page.browser, "#end .go").click()
     assert not page.study.answers.exists()
+    stored = page.browser.execute_script(
+        "localStorage.setItem(KEY, 'theirs'); keep('mine');"
+        "return localStorage.getItem(KEY)"
+    )
+    assert stored == "theirs"
 
 
 def boxes(page, *names) -> list[dict]:

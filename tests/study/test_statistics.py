@@ -159,6 +159,31 @@ def test_where_all_participants_agree_wilsons_interval_is_taken():
         assert found["high"] == found["wilson_high"]
 
 
+def test_people_who_are_alike_have_an_interval():
+    answers = simulated({"one": 0.5}, participants=10, trials=2)
+    found = statistics.rates(answers.assign(fooled=[True, False] * 10))["one"]
+    assert found["low"] == found["wilson_low"] < 0.5 < found["high"]
+
+
+def test_a_method_that_one_participant_answered_ends_nothing():
+    answers = simulated({"one": 0.3, "two": 0.5}, participants=12)
+    is_gone = answers["method"].eq("two") & answers["participant"].gt(0)
+    answers = answers[~is_gone]
+    found = statistics.rates(answers)
+    assert found["two"]["participants"] == 1
+    assert np.isnan(statistics.power(answers)["detectable"])
+    (part,) = statistics.differences(answers)
+    assert np.isnan([part["low"], part["p"], part["p_holm"]]).all()
+
+
+def test_people_who_hardly_differ_need_be_few():
+    answers = simulated({"one": 0.5, "two": 0.5}, participants=10, trials=40)
+    fooled = np.tile([True, False], len(answers) // 2)
+    fooled[0] = False
+    found = statistics.power(answers.assign(fooled=fooled))
+    assert 1 < found["participants_for_5_points"] < 10
+
+
 @pytest.mark.parametrize(
     ("participants", "rate"), [(2, 0.3), (5, 0.3), (40, 0.001)]
 )

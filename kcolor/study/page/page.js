@@ -42,7 +42,8 @@ async function pass(id) {
 
 let token;
 try {
-  token = localStorage.getItem(KEY);
+  // A game leaves alone what the study itself has put there.
+  token = facts.game ? null : localStorage.getItem(KEY);
 } catch {
   // No storage: it goes on until the page is closed.
 }
@@ -50,8 +51,9 @@ if (!/^[\w-]+$/.test(token ?? "")) token = null;
 
 function keep(value) {
   token = value;
+  if (facts.game) return;
   try {
-    if (value && !facts.game) localStorage.setItem(KEY, value);
+    if (value) localStorage.setItem(KEY, value);
     else localStorage.removeItem(KEY);
   } catch {
     // As above.
@@ -154,12 +156,18 @@ async function draw(trial) {
 // frame to frame is what was seen.
 async function flash(frameMs) {
   const due = 1000 * facts.seconds;
+  // A page that nobody sees gets no frames, so they alone would not tell.
+  let isHidden = document.hidden;
+  const watching = new AbortController();
+  document.addEventListener("visibilitychange", () => { isHidden = true; },
+    { signal: watching.signal });
   const times = [await frame()];
   reveal(true);
   do times.push(await frame());
   while (times.at(-1) - times[0] < due - frameMs / 2);
   reveal(false);
-  return { at: times.at(-1), seen: times.at(-1) - times[0] };
+  watching.abort();
+  return { at: times.at(-1), seen: times.at(-1) - times[0], isHidden };
 }
 
 // The cross: meanwhile the server notes that the pair is about to be seen.
@@ -234,9 +242,9 @@ async function present(trial) {
     reveal(true);
     began = performance.now();
   } else {
-    const { at, seen } = await flash(frameMs);
+    const { at, seen, isHidden } = await flash(frameMs);
     const due = 1000 * facts.seconds;
-    if (document.hidden || Math.abs(seen - due) > Math.max(OFF * due, frameMs)) {
+    if (isHidden || Math.abs(seen - due) > Math.max(OFF * due, frameMs)) {
       await pass("lost");
       return {};
     }
@@ -252,6 +260,7 @@ async function present(trial) {
     // UNTIMELY: it had come before, and its receipt was lost.
     if (error.status === UNTRUE) await pass("lost");
     else if (error.status !== UNTIMELY) throw error;
+    reveal(false);
     return {};
   }
 }
@@ -271,17 +280,13 @@ async function welcome() {
     return;
   }
   const form = one("form", step);
-  for (;;) {
-    const submitted = await new Promise((done) => {
-      form.addEventListener("submit", (submit) => {
-        submit.preventDefault();
-        done(new FormData(form));
-      }, { once: true });
-    });
-    if (!submitted.has("consent")) continue;
-    await join(submitted.get("vision"));
-    return;
-  }
+  const submitted = await new Promise((done) => {
+    form.addEventListener("submit", (submit) => {
+      submit.preventDefault();
+      done(new FormData(form));
+    }, { once: true });
+  });
+  await join(submitted.get("vision"));
 }
 
 async function session() {
@@ -359,7 +364,7 @@ async function main() {
         if (error.status !== UNTIMELY && error.status !== NOBODY) throw error;
         continue;
       }
-      if (!facts.game) ({ score } = await session());
+      if (!facts.game) continue; // the server knows the score
     }
     one("#score").textContent = score.answered
       ? `You found ${score.found} of ${score.answered} recoloured photos.` : "";
