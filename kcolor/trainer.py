@@ -30,6 +30,7 @@ from kcolor.evaluation.figures import color_weights
 from kcolor.evaluation.metrics import METRICS, RANKING_METRICS
 from kcolor.files import whole
 from kcolor.signals import Signals
+from kcolor.strict_json import to_json
 from kcolor.terminal import progress, say
 from kcolor.training import callbacks as calls
 from kcolor.training.experiment import Experiment
@@ -689,7 +690,7 @@ def _report(data: Data, run: Run, weights: np.ndarray) -> None:
             draws = [f"draw {number}" for number in range(1, DRAWS + 1)]
             pictures.save_grid(path, rows, ("grey", *draws, "truth"))
     with whole(run.metrics) as path:
-        path.write_text(measure.to_json(measured))
+        path.write_text(to_json(measured))
     say(f"\n{len(data.test)} test photos, 95 % intervals over photos:")
     say(tables.table(measured))
     say("\nlook at " + ", ".join(f"'{path}'" for path in written))

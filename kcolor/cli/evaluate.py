@@ -30,8 +30,9 @@ def main(argv: list[str]) -> None:
             raise UserError(f"'{file}' exists: give another --json")
         check_writable(file)
     load_tensorflow()
-    from kcolor.evaluation import measure, tables
+    from kcolor.evaluation import tables
     from kcolor.evaluation.evaluate import examine
+    from kcolor.strict_json import to_json
     from kcolor.terminal import progress, say
 
     options["metrics"] = measuring.chosen(options["metrics"])
@@ -41,4 +42,4 @@ def main(argv: list[str]) -> None:
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as path:
-            path.write_text(measure.to_json(measured))
+            path.write_text(to_json(measured))

@@ -21,14 +21,12 @@ from kcolor.evaluation.measure import SHOWN
 from kcolor.evaluation.metrics import METRICS, PEOPLE
 from kcolor.evaluation.targets import (
     Target,
-    open_target,
+    open_models,
+    open_targets,
     with_runs,
 )
-from kcolor.trained import open_model
 
 SPLITS = (TEST, VALIDATION, TRAIN)
-# For targets that no training has bound to a source and a size.
-DATA, SIZE = "demo", 64
 CLASSES = "classes"
 # The judge of metrics of several draws, and how many these are.
 DRAWS, BEST_OF = "draws", 8
@@ -163,24 +161,14 @@ def examine(
 
     # === Photos ===
     targets = with_runs(targets)
-    models = {text: open_model(Path(text)) for text in targets}
-    known = [model for model in models.values() if model]
-    data = data or next((m.data for m in known if m.data), DATA)
-    image_size = image_size or next(
-        (model.colorizer.image_size for model in known), SIZE
-    )
+    models, data, image_size = open_models(targets, data, image_size)
     for name in judges:
         if image_size < LEAST_SIZE.get(name, 1):
             raise UserError(
                 f"{name} needs photos of {LEAST_SIZE[name]} pixels at least: "
                 "give another --image-size, or leave it out"
             )
-    opened = named(
-        [
-            open_target(text, lambda: loaded.train.pixels, models[text])
-            for text in targets
-        ]
-    )
+    opened = open_targets(targets, models, lambda: loaded.train.pixels)
     loaded = load(
         data,
         image_size,
@@ -276,21 +264,6 @@ def _check(targets: Sequence[str], split: str, metrics: Sequence[str]) -> None:
                 f"metric '{metric}' is what people say: ask them with "
                 "kcolor-study, and give kcolor-report --study"
             )
-
-
-def named(targets: list[Target]) -> list[Target]:
-    """Refuses two targets that a table could not tell apart.
-
-    Raises:
-        UserError: Two have one name.
-    """
-    names = [target.name for target in targets]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(
-                f"two targets are called '{name}': rename one of them"
-            )
-    return targets
 
 
 def _domains(domains: str, photos: Photos) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -165,23 +163,3 @@ def measure(
         name: summarise(figures(predicted(predict, pixels), pixels, weights))
         for name, predict in targets.items()
     }
-
-
-def to_json(measured: Measured) -> str:
-    """Returns what was measured as JSON, null where a figure is no number.
-
-    Example:
-
-    >>> from kcolor.evaluation.references import grey
-    >>> black = np.zeros((2, 8, 8, 3), np.uint8)
-    >>> "null" in to_json(measure({"grey": grey}, black))  # too small for SSIM
-    True
-    """
-
-    def plain(part):
-        if isinstance(part, dict):
-            return {name: plain(value) for name, value in part.items()}
-        is_number = not isinstance(part, float) or math.isfinite(part)
-        return part if is_number else None
-
-    return json.dumps(plain(measured), indent=2, allow_nan=False) + "\n"

@@ -19,10 +19,12 @@ from kcolor.errors import UserError, unknown
 from kcolor.evaluation import references
 from kcolor.evaluation.measure import batch_size, predicted
 from kcolor.exports import Predictor, open_export
-from kcolor.trained import Model
+from kcolor.trained import Model, open_model
 from kcolor.training.run import Run
 
 REFERENCES = ("grey", "mean", "shuffled")
+# For targets that no training has bound to a source and a size.
+DATA, SIZE = "demo", 64
 # Mean difference of lightness, 0 to 100, of what claims to be the same photo:
 # far more than what any file format loses.
 OTHER_PHOTO = 8.0
@@ -183,6 +185,56 @@ def coloured(folder: Path) -> Target:
         "photos",
         covers=lambda name: bool(paths_of(name)),
     )
+
+
+def open_models(
+    targets: Sequence[str], data: str | None, image_size: int | None
+) -> tuple[dict[str, Model | None], str, int]:
+    """Returns the models among targets, and what they were trained on.
+
+    Args:
+        targets: As the command line names them.
+        data: What the command line says of it.
+        image_size: The same.
+
+    Returns:
+        The model of each target, None where it is none; the `--data` and the
+        photos' height and width in pixels: by default those of the first model
+        that knows.
+
+    Raises:
+        UserError: A model cannot be loaded.
+    """
+    models = {text: open_model(Path(text)) for text in targets}
+    known = [model for model in models.values() if model]
+    data = data or next((model.data for model in known if model.data), DATA)
+    size = image_size or next((model.image_size for model in known), SIZE)
+    return models, data, size
+
+
+def open_targets(
+    targets: Sequence[str],
+    models: dict[str, Model | None],
+    train: Callable[[], np.ndarray],
+) -> list[Target]:
+    """Returns what the command line names, each by a name of its own.
+
+    Args:
+        targets: As `open_target` takes them.
+        models: As `open_models` gave them.
+        train: As in `reference`.
+
+    Raises:
+        UserError: There is no such thing, or two have one name.
+    """
+    opened = [open_target(text, train, models[text]) for text in targets]
+    names = [target.name for target in opened]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"two targets are called '{name}': rename one of them"
+            )
+    return opened
 
 
 def open_target(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from kcolor.evaluation.people import FIGURES, FORMAT, RESULTS
 from kcolor.files import check_writable, whole
 from kcolor.page import plots
 from kcolor.page.rendering import address, render
+from kcolor.strict_json import to_json
 from kcolor.study import statistics
 from kcolor.study.answers import VISIONS, read
 from kcolor.study.design import SHUFFLED, TEST, VIGILANCE
@@ -60,7 +59,7 @@ def analyse_study(path: str | Path, out: str | Path | None = None) -> str:
     found = results(study, participants, trials, before, after, dropped)
     photos = statistics.by_photo(after)
     out.mkdir(parents=True, exist_ok=True)
-    methods = pd.DataFrame(found["methods"]).T
+    methods = pd.DataFrame.from_dict(found["methods"], orient="index")
     methods.index.name = "method"
     with (
         whole(out / FIGURES) as figures_file,
@@ -142,20 +141,6 @@ def results(
             ),
         },
     }
-
-
-def to_json(found: dict) -> str:
-    """Returns figures as JSON, null where one is no number."""
-
-    def plain(part):
-        if isinstance(part, dict):
-            return {name: plain(value) for name, value in part.items()}
-        if isinstance(part, list):
-            return [plain(value) for value in part]
-        is_number = not isinstance(part, float) or math.isfinite(part)
-        return part if is_number else None
-
-    return json.dumps(plain(found), indent=2, allow_nan=False) + "\n"
 
 
 def _table(found: dict) -> str:

@@ -49,17 +49,15 @@ CREATE TABLE trials (
     PRIMARY KEY (participant, number)
 ) WITHOUT ROWID;
 """
-
-
-# Why a browser is refused, as HTTP has it: what it says is no sense, it is
-# nobody's, comes when it may not, is of another study, or cannot be true.
-SENSELESS, NOBODY, UNTIMELY, OTHER_STUDY, UNTRUE = 400, 403, 409, 410, 422
-
-
+# Of trials, those that `read` gives.
 _COLUMNS = (
     *("participant", "number", "kind", "pair", "mirrored", "answered"),
     *("chosen", "shown_ms", "frame_ms", "reaction_ms"),
 )
+
+# Why a browser is refused, as HTTP has it: what it says is no sense, it is
+# nobody's, comes when it may not, is of another study, or cannot be true.
+SENSELESS, NOBODY, UNTIMELY, OTHER_STUDY, UNTRUE = 400, 403, 409, 410, 422
 
 
 class Refused(Exception):

@@ -17,7 +17,6 @@ from kcolor.errors import UserError
 from kcolor.study.design import (
     LEFT,
     PRACTICE,
-    SIDES,
     TEST,
     Design,
     Side,
@@ -247,7 +246,6 @@ def write_pair(
         fake: The same in other colours.
         fake_side: Where `fake` stands.
     """
-    assert fake_side in SIDES
     halves = [fake, true] if fake_side == LEFT else [true, fake]
     path = folder / PAIRS / name
     Image.fromarray(np.concatenate(halves, axis=1)).save(path, "PNG")

@@ -23,17 +23,20 @@ from kcolor.data.pipeline import batches
 from kcolor.data.prepare import TEST as TEST_PHOTOS
 from kcolor.data.prepare import TRAIN, Photos, sample
 from kcolor.errors import UserError
-from kcolor.evaluation.evaluate import DATA, SIZE, named
 from kcolor.evaluation.figures import as_seen
 from kcolor.evaluation.judges import Progress
 from kcolor.evaluation.measure import batch_size
 from kcolor.evaluation.references import MOST_COUNTED
-from kcolor.evaluation.targets import Target, open_target, with_runs
+from kcolor.evaluation.targets import (
+    Target,
+    open_models,
+    open_targets,
+    with_runs,
+)
 from kcolor.files import check_writable
 from kcolor.pictures import choose, save_grid
 from kcolor.study.design import PRACTICE, SHUFFLED, SIDES, TEST, Design
 from kcolor.study.folder import PAIRS, Pair, Study, write_pair
-from kcolor.trained import open_model
 
 PHOTOS = 100  # that are asked about, where there are so many
 OVERVIEW = "overview.png"
@@ -89,16 +92,8 @@ def make_study(
     if not targets:
         raise UserError("nothing to compare: give a run, a model or a folder")
     targets = with_runs(targets)
-    models = {text: open_model(Path(text)) for text in targets}
-    known = [model for model in models.values() if model]
-    data = data or next((m.data for m in known if m.data), DATA)
-    image_size = image_size or next((m.image_size for m in known), SIZE)
-    methods = named(
-        [
-            open_target(text, lambda: _train(data, image_size), models[text])
-            for text in targets
-        ]
-    )
+    models, data, image_size = open_models(targets, data, image_size)
+    methods = open_targets(targets, models, lambda: _train(data, image_size))
     names = [method.name for method in methods]
     if SHUFFLED in names:
         raise UserError(

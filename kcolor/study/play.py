@@ -79,7 +79,6 @@ def play(
         is_right = chosen == pair.fake
         found += is_right
         told = "right" if is_right else f"no, the {pair.fake} one"
-        # A method may be called what rich takes for markup.
         console.print(f"{told}: {pair.method}\n", **_PLAIN)
     console.print(_score(found, len(photos)), **_PLAIN)
     return found, len(photos)

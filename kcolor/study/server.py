@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import socket
@@ -16,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from kcolor.errors import Interrupted, UserError, first_line
 from kcolor.study.answers import (
+    OFF,
     OTHER_STUDY,
     SENSELESS,
     Answer,
@@ -28,6 +28,7 @@ from kcolor.study.folder import PAIRS, Study
 LARGEST_REQUEST = 10_000  # bytes
 LONGEST_PATH = 100  # of what is told of a request
 LARGEST_HEADER = 50_000  # bytes
+ANSWERING = 3.5  # seconds that a pair takes beside those it is seen
 # Each takes a request at a time: as many slow browsers may be on the way.
 THREADS = 32
 WAITING = 512  # connections that may wait to be taken
@@ -73,13 +74,14 @@ def application(
             "practice": 0 if game else design.practice,
             "trials": design.photos if game else design.trials,
             "seconds": design.seconds,
+            "off": OFF,
             "size": study.image_size,
         }
         return flask.render_template(
             "page.html",
             facts=facts,
             about=[part for part in about.split("\n\n") if part.strip()],
-            minutes=round(design.photos * (design.seconds + 3.5) / 60),
+            minutes=round(design.photos * (design.seconds + ANSWERING) / 60),
         )
 
     @app.get("/pairs/<name>")
@@ -197,28 +199,21 @@ def serve_study(
         answers.close()
         raise
     say(f"open http://{_named(host)}:{server.bind_addr[1]}/ (Ctrl-C ends)")
-    ended = []
+    kept = "nothing was kept" if game else f"answers are in '{study.answers}'"
 
     def end(number, _):
-        ended.append(number)
-        raise KeyboardInterrupt
+        raise Interrupted(number, kept)
 
     previous = {
         n: signal.signal(n, end) for n in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve()
+        server.serve()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         server.stop()
         answers.close()
-    if ended:
-        kept = (
-            "nothing was kept" if game else f"answers are in '{study.answers}'"
-        )
-        raise Interrupted(ended[0], kept)
 
 
 def listen(app: flask.Flask, host: str, port: int) -> wsgi.Server:
@@ -242,6 +237,7 @@ def listen(app: flask.Flask, host: str, port: int) -> wsgi.Server:
         server_name="kcolor",
     )
     server.max_request_header_size = LARGEST_HEADER
+    # What is somewhat too large is refused by the application, in JSON.
     server.max_request_body_size = 100 * LARGEST_REQUEST
     try:
         server.prepare()

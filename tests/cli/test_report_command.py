@@ -3,21 +3,7 @@
 import subprocess
 import sys
 
-import numpy as np
-import pytest
-from PIL import Image
-
 COMMAND = "from kcolor.cli.report import main; main()"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for number in range(12):
-        random = np.random.default_rng(number)
-        pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-    return folder
 
 
 def command(*words) -> subprocess.CompletedProcess:

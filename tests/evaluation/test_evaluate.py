@@ -19,6 +19,7 @@ from kcolor.evaluation import measure, tables
 from kcolor.evaluation.evaluate import evaluate, examine
 from kcolor.evaluation.metrics import COLOUR_METRICS
 from kcolor.models.cnn import CNN
+from kcolor.strict_json import to_json
 
 SIZE = 16
 # What is known of the truth, in the metrics' own units.
@@ -261,7 +262,7 @@ def test_a_photo_that_is_no_number_is_told_as_such(
     monkeypatch.setattr(Colorizer, "call", spoilt)
     found = evaluate([str(model)], str(data), metrics=["rmse_ab", "auc"])
     assert np.isnan(found["net"]["rmse_ab"]["value"])
-    assert json.loads(measure.to_json(found))["net"]["rmse_ab"]["value"] is None
+    assert json.loads(to_json(found))["net"]["rmse_ab"]["value"] is None
     assert "nan" in tables.everything(found)
 
 

@@ -6,7 +6,6 @@
 const facts = JSON.parse(document.body.dataset.facts);
 const KEY = `kcolor-study-${facts.study}`;
 const CROSS = 500; // ms that the cross is seen
-const OFF = 0.25; // share of the time that a pair may be off, and count
 const SIDES = ["left", "right"];
 const KEYS = {
   ArrowLeft: "left", ArrowUp: "left", f: "left", F: "left",
@@ -244,7 +243,7 @@ async function present(trial) {
   } else {
     const { at, seen, isHidden } = await flash(frameMs);
     const due = 1000 * facts.seconds;
-    if (isHidden || Math.abs(seen - due) > Math.max(OFF * due, frameMs)) {
+    if (isHidden || Math.abs(seen - due) > Math.max(facts.off * due, frameMs)) {
       await pass("lost");
       return {};
     }
