@@ -73,9 +73,7 @@ def row(run: Run, pixels) -> str:
     if "nll" in colorizer.objective.logged:
         scheme = Supervised(colorizer)
         scheme.compile()
-        losses = scheme.evaluate(
-            batches(pixels, 64), verbose=0, return_dict=True
-        )
+        losses = scheme.validate(batches(pixels, 64))
         nll = f"{losses['nll']:.2f}"
     size = f"{colorizer.network.count_params() / 1e6:.2f} M"
     photos = experiment["steps"] * experiment["batch_size"]

@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+class WorkerLost(UserError):
+    """Another machine of a training is gone; started again, all go on."""
+
+
 class Interrupted(BaseException):
     """A signal asked to end, and all that was done is saved.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kcolor.late import keras
+from kcolor.replicas import drawn
 from kcolor.resize import pad
 
 if TYPE_CHECKING:
@@ -104,5 +105,6 @@ def noise_planes(
         shape: N, H and W.
         seeds: Where it comes from.
     """
-    noise = keras.random.normal((shape[0], 1, 1, NOISE_PLANES), seed=seeds)
+    each = (shape[0], 1, 1, NOISE_PLANES)
+    noise = drawn(keras.random.normal, each, seed=seeds)
     return keras.ops.broadcast_to(noise, (*shape, NOISE_PLANES))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import math
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -33,6 +34,7 @@ from kcolor.signals import Signals
 from kcolor.strict_json import to_json
 from kcolor.terminal import progress, say
 from kcolor.training import callbacks as calls
+from kcolor.training.distribution import Distribution, open_distribution
 from kcolor.training.experiment import Experiment
 from kcolor.training.rates import Following, SecondHalf
 from kcolor.training.run import Checkpoints, Run, open_run
@@ -50,6 +52,7 @@ def train(
     run: str | Path | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
+    devices: int = 1,
     data: Data | None = None,
 ) -> Run:
     """Trains an experiment and measures it on the test photos.
@@ -60,6 +63,10 @@ def train(
         resume: Go on with the run in that folder, from where it was stopped.
         checkpoint_minutes: Minutes between checkpoints, beside those at the end
             of each epoch and at a signal.
+        devices: How many GPUs of this machine share each batch. The environment
+            variable TF_CONFIG names other machines that do so, too: `run` must
+            be a folder that all of them see, and the training goes on with what
+            is in it.
         data: The experiment's photos, where `decoded` has read them already.
 
     Returns:
@@ -68,14 +75,32 @@ def train(
     Raises:
         UserError: The experiment, its data or its run folder cannot be used,
             or the loss is no number.
+        WorkerLost: Another machine is gone.
         Interrupted: SIGINT or SIGTERM; the checkpoint is written.
     """
-    experiment = resolve(experiment)
+    experiment.check()
+    distribution = open_distribution(devices)
+    distribution.check(experiment.batch_size)
+    experiment = resolve(experiment, distribution.replicas)
     path = Path(run) if run is not None else None
     with (
         _prepared_keras(experiment),
-        open_run(path, experiment, resume) as opened,
+        distribution.watched(),
+        contextlib.ExitStack() as stack,
     ):
+        if distribution.workers > 1:
+            if path is None:
+                raise UserError(
+                    "several workers need --run DIR, a folder that all see"
+                )
+            # Started again by whoever watches it, a worker goes on.
+            resume = Run(path).config.exists()
+        with distribution.chief_first():
+            opened = (
+                Run(path)
+                if not distribution.is_chief
+                else stack.enter_context(open_run(path, experiment, resume))
+            )
         if data is None:
             data = decoded(
                 experiment.data,
@@ -83,11 +108,13 @@ def train(
                 experiment.validation_share,
             )
         _check_data(experiment, data)
-        if resume:
-            opened.check_fingerprint(data.fingerprint)
-        else:
-            opened.begin(experiment, data)
-        _tell(experiment, data, opened)
+        with distribution.chief_first():
+            if resume or not distribution.is_chief:
+                opened.check_fingerprint(data.fingerprint)
+            else:
+                opened.begin(experiment, data)
+        if distribution.is_chief:
+            _tell(experiment, data, opened)
         try:
             histogram = ab_histogram(data.train.pixels)
             weights = color_weights(histogram)
@@ -95,11 +122,13 @@ def train(
                 experiment,
                 data,
                 opened,
+                distribution,
                 checkpoint_minutes * 60,
                 histogram,
                 weights,
             )
-            _report(data, opened, weights)
+            if distribution.is_chief:
+                _report(data, opened, weights)
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
                 f"memory or disk is full ({first_line(error)}): make room, "
@@ -164,14 +193,28 @@ def pace(experiment: Experiment, data: Data, seconds: float) -> float:
         return steps / (time.monotonic() - began)
 
 
-def resolve(experiment: Experiment) -> Experiment:
-    """Returns the experiment with every "auto" decided for this machine."""
+def resolve(experiment: Experiment, replicas: int = 1) -> Experiment:
+    """Returns the experiment with every "auto" decided for this machine.
+
+    Args:
+        experiment: What is to be trained.
+        replicas: How many devices share each batch.
+
+    Raises:
+        UserError: XLA, or the metric to monitor, cannot be had.
+    """
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     precision, jit = experiment.precision, experiment.jit
     if precision == "auto":
         precision = "mixed_bfloat16" if _computes_bfloat16() else "float32"
     if jit == "auto":
-        jit = on_gpu and not experiment.deterministic
+        jit = on_gpu and replicas == 1 and not experiment.deterministic
+    if jit and replicas > 1:
+        # What replicas tell each other cannot stand in what XLA compiles.
+        raise UserError(
+            f"--jit true compiles for one device, not for {replicas}: give "
+            "--jit false"
+        )
     if jit and experiment.deterministic:
         # Keras would warn and go on without XLA.
         raise UserError(
@@ -291,6 +334,7 @@ def _fit(
     experiment: Experiment,
     data: Data,
     run: Run,
+    distribution: Distribution,
     save_every: float,
     histogram: np.ndarray,
     weights: np.ndarray,
@@ -316,7 +360,8 @@ def _fit(
             (VALIDATION, data.validation),
         )
     }
-    scheme = compiled(experiment, histogram, len(classes), total_steps)
+    with distribution.strategy.scope():
+        scheme = compiled(experiment, histogram, len(classes), total_steps)
     colorizer = scheme.colorizer
     predict = _predictor(colorizer, experiment)
 
@@ -326,9 +371,9 @@ def _fit(
         and METRICS[experiment.monitor].better == "higher"
     )
     watching = calls.schedules(experiment, mode="max" if higher else "min")
-    every = keras.callbacks.CallbackList(
-        [
-            calls.StopOnNaN(),
+    speaking = []
+    if distribution.is_chief:
+        speaking = [
             calls.Progress(
                 experiment.epochs,
                 steps_per_epoch,
@@ -339,16 +384,21 @@ def _fit(
                 ),
             ),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
-            *watching,
             *experiment.learning.callbacks(),
-        ],
-        model=scheme,
+        ]
+    every = keras.callbacks.CallbackList(
+        [calls.StopOnNaN(), *watching, *speaking], model=scheme
     )
 
     # === Where to begin ===
     checkpoints = Checkpoints(run.checkpoints, _variables(scheme))
     every.on_train_begin()
-    state = checkpoints.restore(warn=say)
+    state = None
+    if distribution.is_chief:
+        state = checkpoints.restore(warn=say)
+    (found,) = distribution.from_chief([-1 if state is None else state["step"]])
+    if not distribution.is_chief and found >= 0:
+        state = checkpoints.restore(warn=say, step=int(found))
     if state is None:
         step, best = 0, None
     else:
@@ -361,6 +411,8 @@ def _fit(
     def save() -> None:
         if not _is_finite(scheme):
             raise calls.diverged("a weight is no finite number", step)
+        if not distribution.is_chief:
+            return
         checkpoints.save(
             step,
             {
@@ -381,8 +433,10 @@ def _fit(
             every.on_epoch_begin(epoch)
             began = saved = time.monotonic()
             seen = step
-            stream = iter(
-                _batches(experiment, data, labels[TRAIN], epoch, first)
+            stream = distribution.iterate(
+                functools.partial(
+                    _batches, experiment, data, labels[TRAIN], epoch, first
+                )
             )
             last = min((epoch + 1) * steps_per_epoch, total_steps)
             while step < last:
@@ -390,9 +444,10 @@ def _fit(
                 logs = scheme.train_function(stream)
                 every.on_train_batch_end(step, logs)
                 step += 1
-                if signals.received and step < last:
+                stopped = distribution.largest(signals.received)
+                if stopped and step < last:
                     save()
-                    raise _interrupted(run, signals.received)
+                    raise _interrupted(run, stopped)
                 if time.monotonic() - saved > save_every and step < last:
                     save()
                     saved = time.monotonic()
@@ -407,11 +462,15 @@ def _fit(
             )
             every.on_test_begin()
             with _averaged(scheme, experiment.ema):
-                found = _validate(
-                    scheme, predict, data, labels[VALIDATION], weights
-                )
+                found = {experiment.monitor: 0.0}
+                if distribution.is_chief:
+                    found = _validate(
+                        scheme, predict, data, labels[VALIDATION], weights
+                    )
+                # What schedules look at must be the same number for all.
+                (value,) = distribution.from_chief([found[experiment.monitor]])
                 logs |= {f"val_{name}": value for name, value in found.items()}
-                value = found[experiment.monitor]
+                logs[f"val_{experiment.monitor}"] = value
                 # A monitor that is no number, nan, is never the better one.
                 if (
                     best is None
@@ -419,18 +478,22 @@ def _fit(
                     or (value > best if higher else value < best)
                 ):
                     best = value
-                    with whole(run.model) as path:
-                        colorizer.save(path)
-                _log_pictures(run, predict, data, step)
+                    if distribution.is_chief:
+                        with whole(run.model) as path:
+                            colorizer.save(path)
+                if distribution.is_chief:
+                    _log_pictures(run, predict, data, step)
             every.on_test_end()
             every.on_epoch_end(epoch, logs)
-            history.append({"epoch": epoch + 1, "step": step, **logs})
-            run.write_history(history)
-            with whole(run.curves) as path:
-                pictures.save_curves(path, history)
+            if distribution.is_chief:
+                history.append({"epoch": epoch + 1, "step": step, **logs})
+                run.write_history(history)
+                with whole(run.curves) as path:
+                    pictures.save_curves(path, history)
             save()
-            if signals.received:
-                raise _interrupted(run, signals.received)
+            stopped = distribution.largest(signals.received)
+            if stopped:
+                raise _interrupted(run, stopped)
     every.on_train_end()
 
 
@@ -471,8 +534,9 @@ def _batches(
     labels: np.ndarray | None,
     epoch: int,
     first: int,
+    parts: tuple[Sequence[int], int] = ((0,), 1),
 ) -> tf.data.Dataset:
-    """Returns an epoch's batches, from one of them on.
+    """Returns an epoch's batches, from one of them on, or parts of each.
 
     (L, ab), and labels if any; or, unpaired, (L of one half, L of the other,
     its ab): the colours of the first half's photos end here.
@@ -487,6 +551,7 @@ def _batches(
             image_size=experiment.image_size,
             shuffle=(experiment.seed, epoch),
             start=first,
+            parts=parts,
         )
 
     if not experiment.learning.is_unpaired:
@@ -506,10 +571,8 @@ def _validate(
 ) -> dict[str, float]:
     """Returns the losses and the metrics of the validation photos."""
     pixels = data.validation.pixels
-    losses = scheme.evaluate(
-        batches(pixels, measure.batch_size(pixels), labels=labels),
-        verbose=0,
-        return_dict=True,
+    losses = scheme.validate(
+        batches(pixels, measure.batch_size(pixels), labels=labels)
     )
     return losses | measure.values(predict, pixels, weights)
 
@@ -574,10 +637,12 @@ def _optimizer(
     rate: float | keras.optimizers.schedules.LearningRateSchedule,
     ema: float = 0.0,
 ) -> keras.optimizers.Optimizer:
+    parts = tf.distribute.get_strategy().num_replicas_in_sync
     options = {
         "learning_rate": rate,
         "beta_1": experiment.beta_1,
-        "global_clipnorm": experiment.clip_norm or None,
+        # Of each replica's part of the gradients: see `supervised.apply`.
+        "global_clipnorm": experiment.clip_norm / parts or None,
         "use_ema": bool(ema),
         # So that a short training's average does not hold its beginning.
         "ema_momentum": min(ema, 1 - 1 / (1 + total_steps / 10)),

@@ -1,12 +1,17 @@
 """The command `kcolor-train`."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 import yaml
+from jsonargparse.typing import PositiveInt
 
 from kcolor.cli.shell import load_tensorflow, shell
+from kcolor.errors import WorkerLost
 from kcolor.settings import NonNegative
+from kcolor.terminal import say
 from kcolor.training.experiment import (
     PARTS,
     from_command_line,
@@ -35,6 +40,12 @@ RUN_FLAGS = {
         10.0,
         "Minutes between checkpoints within an epoch.",
     ),
+    "devices": (
+        PositiveInt,
+        1,
+        "How many GPUs of this machine share each batch. Other machines that "
+        "do so, too, are named by TF_CONFIG.",
+    ),
 }
 
 
@@ -47,7 +58,12 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
     from kcolor.trainer import train
 
-    train(experiment, **options)
+    try:
+        train(experiment, **options)
+    except WorkerLost:
+        # TensorFlow cannot join the workers twice in a process.
+        say("another worker is gone: waiting for it, to go on together")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _with_config_of_run(argv: list[str]) -> list[str]:

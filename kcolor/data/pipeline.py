@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -19,6 +21,7 @@ def batches(
     image_size: int | None = None,
     shuffle: tuple[int, int] | None = None,
     start: int = 0,
+    parts: tuple[Sequence[int], int] = ((0,), 1),
 ) -> tf.data.Dataset:
     """Returns batches of (L, ab).
 
@@ -34,6 +37,9 @@ def batches(
         shuffle: (seed, epoch), which decide the order and the crops alone; None
             for the photos' own order.
         start: How many batches to leave out, in no time.
+        parts: Which parts of each batch to yield, one after the other, and how
+            many equal parts it has. Together they are the batch, whoever yields
+            them.
 
     Returns:
         A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2); with
@@ -71,19 +77,34 @@ def batches(
             indices = tf.gather(rows, indices)
         chosen = take(indices)
         if image_size is not None:
-            chosen = _random_crops(chosen, image_size, positions[0], shuffle)
+            first = positions[0] - positions[0] % batch_size
+            chosen = _random_crops(
+                chosen,
+                image_size,
+                first,
+                positions - first,
+                batch_size,
+                shuffle,
+            )
         lab = rgb_to_lab(tf.cast(chosen, tf.float32) / 255.0)
         batch = lab[..., :1], lab[..., 1:]
         if labels is None:
             return batch
         return (*batch, tf.gather(labels, indices))
 
-    positions = tf.data.Dataset.range(start * batch_size, count)
-    return (
-        positions.batch(batch_size, drop_remainder=shuffle is not None)
-        .map(to_lab, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
+    positions = tf.data.Dataset.range(start * batch_size, count).batch(
+        batch_size, drop_remainder=shuffle is not None
     )
+    numbers, total = parts
+    if total > 1:
+        positions = positions.flat_map(
+            lambda whole: tf.data.Dataset.from_tensor_slices(
+                tf.gather(tf.reshape(whole, (total, -1)), list(numbers))
+            )
+        )
+    return positions.map(
+        to_lab, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
 
 
 def ab_histogram(pixels: np.ndarray) -> np.ndarray:
@@ -113,16 +134,18 @@ def _seeds(shuffle: tuple[int, int]) -> np.ndarray:
 def _random_crops(
     chosen: tf.Tensor,
     size: int,
-    position: tf.Tensor,
+    first: tf.Tensor,
+    places: tf.Tensor,
+    batch_size: int,
     shuffle: tuple[int, int],
 ) -> tf.Tensor:
-    """Crops and flips each photo of a batch, as its position decides."""
-    count = tf.shape(chosen)[0]
+    """Crops and flips photos, as their batch and places in it decide."""
     margin = chosen.shape[1] - size
-    seed = tf.stack([tf.constant(_seeds(shuffle)[2]), position])
+    seed = tf.stack([tf.constant(_seeds(shuffle)[2]), first])
     draws = tf.random.stateless_uniform(
-        (3, count, 1), seed, maxval=2 * (margin + 1), dtype=tf.int32
+        (3, batch_size, 1), seed, maxval=2 * (margin + 1), dtype=tf.int32
     )
+    draws = tf.gather(draws, places, axis=1)
     line = tf.range(size)
     rows = draws[0] // 2 + line
     columns = draws[1] // 2 + tf.where(draws[2] % 2 == 0, line, line[::-1])

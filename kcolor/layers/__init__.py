@@ -8,6 +8,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from kcolor import replicas
 from kcolor.layers.dropout import Dropout, dropping
 
 __all__ = ["Dropout", "dropping"]  # beside what is defined here
@@ -93,6 +94,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not self.trainable:
             return super().call(inputs, training, mask)
         training = bool(training)
+        if training and replicas.count() > 1:
+            return self._of_replicas(inputs)
         normalised, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             tf.cast(self.gamma, tf.float32),
@@ -106,14 +109,32 @@ class BatchNormalization(keras.layers.BatchNormalization):
             # The fused operation divides by one less than Keras.
             count = tf.cast(tf.size(inputs[..., 0]), tf.float32)
             variance *= tf.maximum(count - 1, 1) / count
-            for moving, batch in (
-                (self.moving_mean, mean),
-                (self.moving_variance, variance),
-            ):
-                moving.assign(
-                    moving * self.momentum + batch * (1 - self.momentum)
-                )
+            self._remember(mean, variance)
         return normalised
+
+    def _of_replicas(self, inputs):
+        """Normalises by the statistics of the whole batch, as one device."""
+        whole = tf.cast(inputs, tf.float32)
+        parts = tf.stack(
+            [
+                tf.reduce_mean(whole, (0, 1, 2)),
+                tf.reduce_mean(tf.square(whole), (0, 1, 2)),
+            ]
+        )
+        mean, square = tf.unstack(replicas.summed(parts / replicas.count()))
+        variance = tf.maximum(square - tf.square(mean), 0.0)
+        self._remember(mean, variance)
+        normalised = tf.nn.batch_normalization(
+            whole, mean, variance, self.beta, self.gamma, self.epsilon
+        )
+        return tf.cast(normalised, inputs.dtype)
+
+    def _remember(self, mean, variance):
+        for moving, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
 
 
 @keras.saving.register_keras_serializable("kcolor")

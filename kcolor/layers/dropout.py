@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import keras
 
+from kcolor.replicas import count, drawn
+
 _seeds = contextvars.ContextVar("seeds", default=None)
 
 
@@ -40,6 +42,14 @@ class Dropout(keras.layers.Dropout):
 
     def call(self, inputs, training=False):
         seeds = _seeds.get()
-        if seeds is None:
-            return super().call(inputs, training=training)
-        return keras.random.dropout(inputs, self.rate, seed=next(seeds))
+        if seeds is None and not training:
+            return inputs
+        seed = self.seed_generator if seeds is None else next(seeds)
+        if count() == 1:
+            return keras.random.dropout(inputs, self.rate, seed=seed)
+
+        def kept(shape):
+            ones = keras.ops.ones(shape, inputs.dtype)
+            return keras.random.dropout(ones, self.rate, seed=seed)
+
+        return inputs * drawn(kept, keras.ops.shape(inputs))

@@ -14,6 +14,7 @@ from kcolor.late import keras
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.regression import SCALE
+from kcolor.replicas import drawn
 from kcolor.resize import enlarge, shrink
 from kcolor.settings import Count
 
@@ -91,8 +92,9 @@ class Flow(Objective):
 
     def train_losses(self, forward, ab, seeds):
         truth = shrink(ab, self._side(forward)) / SCALE
-        noise = keras.random.normal(keras.ops.shape(truth), seed=seeds)
-        time = keras.random.uniform((forward.shape[0], 1, 1, 1), seed=seeds)
+        shape = keras.ops.shape(truth)
+        noise = drawn(keras.random.normal, shape, seed=seeds)
+        time = drawn(keras.random.uniform, (shape[0], 1, 1, 1), seed=seeds)
         between = time * truth + (1 - time) * noise
         velocity = self._velocity(forward, between, time)
         error = keras.ops.square(velocity - (truth - noise))

@@ -9,7 +9,7 @@ from kcolor.color import lab_to_rgb
 from kcolor.colorizer import Colorizer
 from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.training import gan_losses
-from kcolor.training.supervised import Supervised
+from kcolor.training.supervised import Supervised, apply
 
 # ab as discriminators see it: about as wide as lightness, which is -1..1.
 AB_SCALE = 50.0
@@ -89,8 +89,10 @@ class Adversarial(Supervised):
             found, figure = self._judged(*lesson)
             gradients += found
             figures.append(figure)
-        self.discriminator_optimizer.apply(
-            gradients, self.discriminator_variables
+        apply(
+            self.discriminator_optimizer,
+            gradients,
+            self.discriminator_variables,
         )
         names = ("discriminator_loss", "real_accuracy", "fake_accuracy")
         columns = zip(*figures, strict=True)

@@ -41,12 +41,12 @@ class CGAN(Adversarial):
 
     def train_step(self, batch):
         if self.pretrains:
-            logs = super().train_step(batch)
+            losses = super().train_step(batch)
             # The history has a column for each from its first row on.
-            return logs | {
+            return losses | {
                 name: tf.constant(float("nan"))
                 for name in self.logged
-                if name not in logs
+                if name not in losses
             }
         lightness, ab, *labels = batch
         colorizer = self.colorizer
@@ -65,5 +65,4 @@ class CGAN(Adversarial):
             loss = losses["loss"] + self.weight * generator_loss
             scaled = self.scaled(loss, self.optimizer)
         self.learn(tape, scaled)
-        losses |= {"generator_loss": generator_loss, **figures}
-        return self.log(losses, batch)
+        return losses | {"generator_loss": generator_loss, **figures}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from kcolor.replicas import drawn
+
 
 def discriminator_loss(kind: str, real, fake, smoothing: float = 0.0):
     """Returns the discriminator's loss, a scalar.
@@ -93,9 +95,8 @@ def gradient_penalty(discriminator, real, fake, seeds):
     Reference:
         Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
     """
-    place = keras.random.uniform(
-        (keras.ops.shape(real)[0], 1, 1, 1), seed=seeds
-    )
+    each = (keras.ops.shape(real)[0], 1, 1, 1)
+    place = drawn(keras.random.uniform, each, seed=seeds)
     between = real + place * (fake - real)
     squares, count = _squared_gradient(discriminator, between)
     # The critic is the mean of its logits. The root of 0 has no gradient.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from kcolor.replicas import gathered, own
+
 
 class Pool(keras.layers.Layer):
     """Exchanges about half of the photos for some of earlier steps.
@@ -13,7 +15,8 @@ class Pool(keras.layers.Layer):
     Its photos are kept in checkpoints.
 
     Args:
-        size: How many it remembers, at least as many as there are in a batch.
+        size: How many it remembers, at least as many as there are in a batch
+            of all replicas.
         shape: (H, W, C) of the photos.
         seed: Of which are exchanged.
 
@@ -26,7 +29,7 @@ class Pool(keras.layers.Layer):
     def __init__(self, size: int, shape: tuple, seed: int):
         super().__init__(dtype="float32")
         self.size = size
-        # Each replica of a distribution strategy has its own.
+        # Assigned in each replica, and the same in all of them.
         own = {
             "trainable": False,
             "synchronization": "on_read",
@@ -44,6 +47,8 @@ class Pool(keras.layers.Layer):
 
         While the pool is not full, photos go in and come back as they are.
         """
+        # One pool for all replicas, each with the same copy of it.
+        photos = gathered(photos)
         number = tf.shape(photos)[0]
         held = tf.convert_to_tensor(self.photos.value)
         count = tf.convert_to_tensor(self.count.value)
@@ -70,4 +75,4 @@ class Pool(keras.layers.Layer):
         )
         self.photos.assign(spare[: self.size])
         self.count.assign(tf.minimum(count + number, self.size))
-        return tf.where(is_swapped[:, None, None, None], old, photos)
+        return own(tf.where(is_swapped[:, None, None, None], old, photos))

@@ -213,7 +213,7 @@ class Checkpoints:
             state: What else must be remembered, as JSON has it.
         """
         self._state.assign(json.dumps(state))
-        path = self._folder / f"step-{step:09d}"
+        path = self._path(step)
         try:
             # TensorFlow writes beside it and renames, the index last.
             self._checkpoint.write(str(path))
@@ -228,6 +228,9 @@ class Checkpoints:
         self._whole = self._whole[-CHECKPOINTS_KEPT:]
         self._keep(*self._whole)
 
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step:09d}"
+
     def _keep(self, *kept: Path) -> None:
         """Deletes all else: older ones, damaged ones, half written ones."""
         names = {path.name for path in kept}
@@ -238,18 +241,20 @@ class Checkpoints:
                 else:
                     file.unlink()
 
-    def restore(self, warn) -> dict | None:
+    def restore(self, warn, step: int | None = None) -> dict | None:
         """Brings every variable back and returns the state.
 
         A checkpoint that is damaged is passed over for the one before.
 
         Args:
             warn: Called with a line about each damaged checkpoint.
+            step: That of the only checkpoint to look at; None for all.
 
         Returns:
             The state of the newest whole checkpoint; None where there is none.
         """
-        for path in reversed(self.paths()):
+        paths = self.paths() if step is None else [self._path(step)]
+        for path in reversed(paths):
             try:
                 self._checkpoint.read(str(path)).assert_consumed()
                 state = json.loads(self._state.numpy())

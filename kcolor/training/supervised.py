@@ -1,9 +1,12 @@
 """The supervised scheme: true ab is what the loss is measured against."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from kcolor import replicas
 from kcolor.colorizer import Colorizer
+from kcolor.replicas import drawn
 
 # Iizuka et al. 2016, sec. 3.3: beside a loss of ab scaled to 0..1.
 CLASS_WEIGHT = 1 / 300
@@ -37,6 +40,7 @@ class Supervised(keras.Model):
         self._first_draw = self._validation_seeds.state.numpy()
         names = dict.fromkeys((*self.logged, *self.validated))
         self._means = {name: Mean(name) for name in names}
+        self._measured = tf.function(self.losses_of, reduce_retracing=True)
         self.built = True
 
     @property
@@ -110,41 +114,78 @@ class Supervised(keras.Model):
             losses = self.losses_of(*batch, training=True)
             loss = self.scaled(losses["loss"], self.optimizer)
         self.learn(tape, loss)
-        return self.log(losses, batch)
+        return losses
 
-    def test_step(self, batch):
-        return self.log(self.losses_of(*batch), batch)
+    def make_train_function(self, force=False):
+        """Makes `train_function`: from an iterator of batches to means so far.
+
+        Keras' own fails where several machines share a batch.
+        """
+        if self.train_function is not None and not force:
+            return
+        strategy = self.distribute_strategy
+        step = self.train_step
+        if self.jit_compile and not self.run_eagerly:
+            step = tf.function(step, jit_compile=True, autograph=False)
+
+        def train_function(iterator):
+            losses = strategy.run(_shared, args=(step, next(iterator)))
+            return self._log(
+                {
+                    name: strategy.experimental_local_results(loss)[0]
+                    for name, loss in losses.items()
+                }
+            )
+
+        if not self.run_eagerly:
+            train_function = tf.function(train_function, autograph=False)
+        self.train_function = train_function
 
     def scaled(self, loss, optimizer):
         """Returns a loss as its gradient is to be taken of.
 
         Gradients of replicas are summed, and those of float16 would vanish.
         """
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return optimizer.scale_loss(loss / replicas if replicas > 1 else loss)
+        return optimizer.scale_loss(loss / replicas.count())
 
     def learn(self, tape, loss):
         """Takes the generator's step down the gradient of a scaled loss."""
         variables = self.generator_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        apply(self.optimizer, tape.gradient(loss, variables), variables)
 
-    def evaluate(self, *args, **kwargs):
+    def validate(self, batches):
+        """Returns the means of `validated` over all photos, by name.
+
+        Args:
+            batches: Of (L, ab), and labels if any, as `train_step` takes them.
+        """
         # Or the same weights would be judged by other draws each time.
         self._validation_seeds.state.assign(self._first_draw)
-        return super().evaluate(*args, **kwargs)
+        found, photos = [], []
+        for batch in batches:
+            losses = self._measured(*batch)
+            found.append([float(loss) for loss in losses.values()])
+            photos.append(len(batch[0]))
+        means = np.average(found, axis=0, weights=photos)
+        return dict(zip(losses, means.tolist(), strict=True))
 
-    def log(self, losses, batch):
+    def _log(self, losses):
         """Notes a step's scalars, and returns their means so far."""
-        photos = keras.ops.cast(keras.ops.shape(batch[0])[0], "float32")
         for name, value in losses.items():
-            self._means[name].update_state(value, photos)
+            self._means[name].update_state(value)
         return {name: self._means[name].result() for name in losses}
 
     def _choose(self, ab):
         """Returns the ab of random pixels, (N, S, 1, 2), and where they are."""
         count, height, width = keras.ops.shape(ab)[:3]
         rows, columns = (
-            keras.random.randint((count, SAMPLED), 0, size, seed=self._seeds)
+            drawn(
+                keras.random.randint,
+                (count, SAMPLED),
+                0,
+                size,
+                seed=self._seeds,
+            )
             for size in (height, width)
         )
         pixels = keras.ops.reshape(ab, (count, height * width, 1, 2))
@@ -157,15 +198,49 @@ class Supervised(keras.Model):
         return list(self._means.values())
 
 
-class Mean(keras.metrics.Mean):
-    """A mean whose sums are the same bits each time.
+def _shared(step, batch):
+    """Returns the means of a step's losses over all replicas."""
+    losses = step(batch)
+    number = replicas.count()
+    if number == 1:
+        return losses
+    means = replicas.summed([loss / number for loss in losses.values()])
+    return dict(zip(losses, means, strict=True))
 
-    Keras' own adds by a plain addition. Where a value is a sum itself,
-    TensorFlow joins the two to one of many terms, in an order that depends on
-    which of them may be overwritten when it runs.
+
+def apply(optimizer, gradients, variables):
+    """Takes an optimizer's step down gradients that replicas have parts of."""
+    number = replicas.count()
+    clips = getattr(optimizer, "inner_optimizer", optimizer).global_clipnorm
+    if number > 1 and clips:
+        # Keras clips each replica's part before it sums them.
+        known = [g for g in gradients if g is not None]
+        sums = iter(replicas.summed(known))
+        gradients = [
+            None if g is None else next(sums) / number for g in gradients
+        ]
+    optimizer.apply(gradients, variables)
+
+
+class Mean(keras.metrics.Metric):
+    """The mean of a step's figures since the epoch's start.
+
+    Its sums are the same bits each time. Keras' own adds by a plain addition:
+    where a value is a sum itself, TensorFlow joins the two to one of many
+    terms, in an order that depends on which of them may be overwritten when it
+    runs. And Keras' own sums of replicas are known only to all of them
+    together, so that one alone could not write a checkpoint.
     """
 
-    def update_state(self, value, photos):
-        """Takes the mean of so many photos into account."""
-        self.total.value.assign_add(value * photos)
-        self.count.value.assign_add(photos)
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self.total = keras.Variable(0.0, trainable=False, name="total")
+        self.count = keras.Variable(0.0, trainable=False, name="count")
+
+    def update_state(self, value):
+        """Takes a step's figure, the mean of all replicas, into account."""
+        self.total.value.assign_add(value)
+        self.count.value.assign_add(1.0)
+
+    def result(self):
+        return self.total / self.count

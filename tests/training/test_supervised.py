@@ -35,7 +35,7 @@ def scheme_of(loss, architecture=None):
 
 def evaluated(scheme, batch_size, *arrays):
     dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size)
-    return scheme.evaluate(dataset, verbose=0, return_dict=True)
+    return scheme.validate(dataset)
 
 
 @pytest.mark.parametrize("loss", ["energy", "flow"])
@@ -121,9 +121,7 @@ def test_photos_without_classes_are_judged_by_the_other_losses():
     scheme = Supervised(Colorizer(Iizuka(0.0625), objective, 16, classes=3))
     scheme.compile()
     lightness = np.full((2, 16, 16, 1), 50, "float32")
-    found = scheme.evaluate(
-        tf.data.Dataset.from_tensors((lightness, np.zeros((2, 16, 16, 2)))),
-        verbose=0,
-        return_dict=True,
+    found = scheme.validate(
+        tf.data.Dataset.from_tensors((lightness, np.zeros((2, 16, 16, 2))))
     )
     assert found["nll"] > 0
