@@ -33,6 +33,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from apache_beam.utils.shared import Shared
 
@@ -187,6 +188,7 @@ def colorize_archive(
             `failed.csv` in `out`.
     """
     options = pipeline_options(flags)
+    FileSystems.set_options(options)  # HDFS, for one, is found by them
     files.check_words(sources, out, suffix)
     out = out.rstrip("/") or "/"
     with _told():
@@ -363,6 +365,9 @@ def _run(
         colour: What is done to each.
         failed: File that is written if a photo fails.
         options: Beam's.
+
+    Raises:
+        UserError: It was cancelled.
     """
     stem, suffix = os.path.splitext(failed)
     with beam.Pipeline(_runner(options), options) as pipeline:
@@ -381,6 +386,11 @@ def _run(
                 header=_row(("photo", "fault")),
                 skip_if_empty=True,
             )
+        )
+    state = pipeline.result.state
+    if state != PipelineState.DONE:
+        raise UserError(
+            f"the pipeline ended as {state}: go on with --skip-existing"
         )
 
 

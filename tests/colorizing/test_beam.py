@@ -1,6 +1,7 @@
 """Tests for `kcolor.colorizing.beam`."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image
 
 pytest.importorskip("apache_beam", reason='needs pip install "kcolor[beam]"')
 
+from apache_beam import Create, ParDo, Pipeline
 from apache_beam.internal import pickler
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from kcolor.colorizing import beam
 from kcolor.colorizing.beam import ColourPhotos, colorize_archive
@@ -126,13 +129,32 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(
     assert pixels(out / "a.png").shape == (40, 56, 3)
 
 
-def test_a_photo_that_is_coloured_twice_is_the_same(l2_file, archive, tmp_path):
-    once, twice = tmp_path / "once", tmp_path / "twice"
+def test_a_photo_that_a_runner_tries_again_is_the_same(
+    l2_file, archive, tmp_path
+):
+    (archive / "broken.png").write_bytes(b"no")
+    once, again = tmp_path / "once", tmp_path / "again"
     run(l2_file, [archive], once)
-    for _ in range(2):
-        run(l2_file, [archive / "1931"], twice / "1931", overwrite=True)
-    for name in names(twice):
-        assert (twice / name).read_bytes() == (once / name).read_bytes()
+    outcome = run(
+        l2_file, [archive], again, flags=["--direct_runner_bundle_repeat=2"]
+    )
+    assert (outcome.coloured, len(outcome.failed)) == (5, 1)
+    assert names(again) == names(once)
+    for name in names(again):
+        assert (again / name).read_bytes() == (once / name).read_bytes()
+
+
+def test_runners_are_told_how_many_are_coloured(l2_file, archive, tmp_path):
+    tasks = [
+        [str(archive / name), [str(tmp_path / "out" / name)], ".png"]
+        for name in ("a.png", "1931/c.png", "notes.txt")
+    ]
+    colour = ColourPhotos(str(l2_file), Look(), False, False)
+    with Pipeline(FnApiRunner()) as pipeline:
+        _ = pipeline | Create(map(json.dumps, tasks)) | ParDo(colour)
+    counted = pipeline.result.metrics().query()["counters"]
+    found = {one.key.metric.name: one.committed for one in counted}
+    assert found == {"coloured": 2, "failed": 1}
 
 
 @pytest.mark.parametrize(
