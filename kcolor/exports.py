@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,11 +125,15 @@ def _tflite(file: Path) -> Export:
     _check(file, shapes, [list(part["shape_signature"]) for part in outputs])
     (source,), (answer,) = inputs, outputs
     alone = shapes[0][0] == 1  # it takes one photo at a time
+    lock = threading.Lock()  # and is asked by one thread at a time
 
     def predict(lightness):
-        lightness = np.asarray(lightness)
+        with lock:
+            return answered(np.asarray(lightness))
+
+    def answered(lightness):
         if alone and len(lightness) > 1:
-            return np.concatenate([predict(photo[None]) for photo in lightness])
+            return np.concatenate([answered(one[None]) for one in lightness])
         if list(lightness.shape) != list(
             interpreter.get_input_details()[0]["shape"]
         ):

@@ -62,6 +62,38 @@ class Task:
         own = (suffix for suffix, kind in kinds if kind == original.format)
         return self.suffix or next(own, ".png")
 
+    def pixels(self) -> int:
+        """Returns how many pixels the file declares, or its bytes."""
+        if self.source is None or not self.source.is_file():
+            return BATCH_PIXELS
+        try:
+            with Image.open(self.source) as image:
+                return image.width * image.height
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return self.source.stat().st_size  # a rare TIFF, or no photo
+
+    def read(self) -> bytes:
+        """Returns the content of the file."""
+        if self.source is None:
+            if sys.stdin is None:
+                raise UserError("stdin is closed")
+            return sys.stdin.buffer.read()
+        return self.source.read_bytes()
+
+    def exists(self, target: Path) -> bool:
+        """Returns whether one of the targets is there."""
+        return target.exists()
+
+    def write(self, target: Path | None, content: bytes) -> None:
+        """Writes one of the targets whole; None for stdout."""
+        if target is None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole(target) as path:
+            path.write_bytes(content)
+
 
 @dataclass
 class Outcome:
@@ -126,21 +158,16 @@ def colorize_files(
             with a single photo is told in the outcome.
         Interrupted: By SIGINT or SIGTERM, after the photos at hand.
     """
-    outcome = Outcome()
     tasks = _tasks(sources, out, suffix, look.samples)
-    if not (skip_existing or overwrite):
-        _refuse_existing(tasks)
-    left = tasks
-    if skip_existing:
-        left = [task for task in tasks if not _is_done(task)]
-        outcome.skipped = len(tasks) - len(left)
+    left = left_to_do(tasks, skip_existing, overwrite)
+    outcome = Outcome(skipped=len(tasks) - len(left))
     if not left:
         return outcome
     if out != STANDARD:
         check_writable(left[0].targets[0])
     painter = Painter(model, look)
     began = time.monotonic()  # the rate is that of photos, not of loading
-    results = _coloured(painter, left, compare, keep=skip_existing)
+    results = coloured(painter, left, compare, keep=skip_existing)
     shown = progress(results, len(left), "colouring", " photos")
     with Signals() as signals, contextlib.closing(results):
         for task, fault in shown:
@@ -165,10 +192,7 @@ def colorize_files(
 def _tasks(
     sources: Sequence[str], out: str, suffix: str | None, samples: int | None
 ) -> list[Task]:
-    if suffix is not None and suffix.lower() not in originals.WRITABLE:
-        raise unknown("format", suffix, originals.WRITABLE)
-    if not out or not all(sources):
-        raise UserError("a photo or -o has no name: '' names nothing")
+    check_words(sources, out, suffix)
     folder = Path(out)
     named = folder.suffix.lower()
     # A year or a number after a dot ends no name of a file.
@@ -189,7 +213,7 @@ def _tasks(
                 f"-o '{out}' is no {suffix[1:]}: leave out --format"
             )
         source = None if sources[0] == STANDARD else _file(sources[0])
-        return _checked([_task(source, folder, named, samples)])
+        return check([_task(source, folder, named, samples)])
     if folder.is_file() or (is_file and named in originals.WRITABLE):
         raise UserError(
             f"-o '{out}' is the name of a file: give a folder for many photos"
@@ -199,14 +223,36 @@ def _tasks(
         for source in sources
         for path, name in _found(Path(source), folder)
     }.values()
-    names = Counter(_written(name, suffix) for _, name in found)
-    return _checked(
+    targets = targets_of([name for _, name in found], suffix)
+    return check(
         [
             _task(path, folder / target, target.suffix, samples)
-            for path, name in found
-            for target in [_written(name, suffix, names)]
+            for (path, _), target in zip(found, targets, strict=True)
         ]
     )
+
+
+def check_words(sources: Sequence[str], out: str, suffix: str | None) -> None:
+    """Refuses a format that is not written, and names that name nothing.
+
+    Raises:
+        UserError: There is one.
+    """
+    if suffix is not None and suffix.lower() not in originals.WRITABLE:
+        raise unknown("format", suffix, originals.WRITABLE)
+    if not out or not all(sources):
+        raise UserError("a photo or -o has no name: '' names nothing")
+
+
+def targets_of(names: Sequence[Path], suffix: str | None) -> list[Path]:
+    """Returns the names of the coloured files of photos.
+
+    Args:
+        names: Of all photos, with their places in their folders.
+        suffix: What the files are to end in; None for what their photos do.
+    """
+    counts = Counter(_written(name, suffix) for name in names)
+    return [_written(name, suffix, counts) for name in names]
 
 
 def _written(
@@ -233,13 +279,17 @@ def _written(
 def _task(
     source: Path | None, target: Path, suffix: str, samples: int | None
 ) -> Task:
-    targets = [target]
-    if samples is not None:
-        targets = [
-            target.with_name(f"{target.stem}-{draw}{target.suffix}")
-            for draw in range(1, samples + 1)
-        ]
-    return Task(source, tuple(targets), suffix)
+    return Task(source, tuple(draws_of(target, samples)), suffix)
+
+
+def draws_of(target: Path, samples: int | None) -> list[Path]:
+    """Returns the name of each draw, or the one of the one answer."""
+    if samples is None:
+        return [target]
+    return [
+        target.with_name(f"{target.stem}-{draw}{target.suffix}")
+        for draw in range(1, samples + 1)
+    ]
 
 
 def _file(source: str) -> Path:
@@ -258,33 +308,52 @@ def _found(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
     paths = [
         path
         for path in sorted(source.rglob("*"))
-        if path.suffix.lower() in photos.SUFFIXES
-        and not path.name.startswith(".")
+        if is_photo(path)
         and path.is_file()
         # What was coloured before is no photo to colour.
         and not (is_inside and out in path.resolve().parents)
     ]
     if not paths:
-        raise UserError(
-            f"folder '{source}' holds no photo: kcolor looks for "
-            f"{' '.join(sorted(photos.SUFFIXES))}"
-        )
+        raise no_photo(f"folder '{source}' holds")
     for path in paths:
         yield path, path.relative_to(source)
 
 
-def _checked(tasks: list[Task]) -> list[Task]:
-    """Refuses photos that would be written over each other, or themselves."""
-    sources = {task.source.resolve() for task in tasks if task.source}
+def is_photo(path: Path) -> bool:
+    """Returns whether a file in a folder is taken for a photo, by its name."""
+    suffix = path.suffix.lower()
+    return suffix in photos.SUFFIXES and not path.name.startswith(".")
+
+
+def no_photo(where: str) -> UserError:
+    """Returns the error for a place that has none."""
+    known = " ".join(sorted(photos.SUFFIXES))
+    return UserError(f"{where} no photo: kcolor looks for {known}")
+
+
+def check(tasks: list[Task], resolve: Callable = Path.resolve) -> list[Task]:
+    """Refuses photos that would be written over each other, or themselves.
+
+    Args:
+        tasks: All of them.
+        resolve: Gives the one name of a file that may be known by several.
+
+    Returns:
+        The tasks.
+
+    Raises:
+        UserError: Two photos have one target, or a target is a photo.
+    """
+    sources = {resolve(task.source) for task in tasks if task.source}
     taken: dict[Path, Task] = {}
     for task in tasks:
         for target in task.targets:
-            if target.resolve() in sources:
+            if resolve(target) in sources:
                 raise UserError(
                     f"'{target}' is a photo to colour and would be "
                     "overwritten: give another -o"
                 )
-            other = taken.setdefault(target.resolve(), task)
+            other = taken.setdefault(resolve(target), task)
             if other is not task:
                 raise UserError(
                     f"'{other.name}' and '{task.name}' would both be written "
@@ -293,27 +362,52 @@ def _checked(tasks: list[Task]) -> list[Task]:
     return tasks
 
 
-def _refuse_existing(tasks: list[Task]) -> None:
-    for task in tasks:
-        for target in task.targets:
-            if target.exists():
-                raise UserError(
-                    f"'{target}' exists: add --skip-existing to go on after "
-                    "it, --overwrite to replace it, or give another -o"
-                )
+def left_to_do(
+    tasks: list[Task],
+    skip_existing: bool,
+    overwrite: bool,
+    exists: Callable = Path.exists,
+) -> list[Task]:
+    """Returns the tasks that are to be done.
 
+    Args:
+        tasks: All of them.
+        skip_existing: Whether to leave out those whose files are there.
+        overwrite: Whether to do those again.
+        exists: Tells whether a target is there.
 
-def _is_done(task: Task) -> bool:
-    return bool(task.targets) and all(file.exists() for file in task.targets)
+    Raises:
+        UserError: A target is there, and neither was asked for.
+    """
+    if skip_existing:
+        return [
+            task
+            for task in tasks
+            if not task.targets or not all(map(exists, task.targets))
+        ]
+    for target in (target for task in tasks for target in task.targets):
+        if not overwrite and exists(target):
+            raise UserError(
+                f"'{target}' exists: add --skip-existing to go on after it, "
+                "--overwrite to replace it, or give another -o"
+            )
+    return tasks
 
 
 # === From file to file ===
 
 
-def _coloured(
-    painter: Painter, tasks: list[Task], compare: bool, keep: bool
+def coloured(
+    painter: Painter, tasks: Sequence[Task], compare: bool, keep: bool
 ) -> Iterator[tuple[Task, str]]:
-    """Yields each task when it is done, and its fault or nothing."""
+    """Yields each task when it is done, and its fault or nothing.
+
+    Args:
+        painter: The model, and how its colours are to look.
+        tasks: At least one.
+        compare: Whether to put the grey photo to the left of the coloured one.
+        keep: Whether files that are there stay as they are.
+    """
     # Pillow and TensorFlow both leave Python's lock.
     with ThreadPoolExecutor(psutil.cpu_count()) as pool:
         for batch in _batches(tasks):
@@ -359,11 +453,11 @@ def _attempt(function: Callable) -> Callable:
     return attempt
 
 
-def _batches(tasks: list[Task]) -> Iterator[list[Task]]:
+def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Yields photos that are coloured at once, few where they are large."""
     batch, pixels = [], 0
     for task in tasks:
-        size = _pixels(task)
+        size = task.pixels()
         if batch and (len(batch) == BATCH or pixels + size > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
@@ -372,23 +466,8 @@ def _batches(tasks: list[Task]) -> Iterator[list[Task]]:
     yield batch
 
 
-def _pixels(task: Task) -> int:
-    """Returns how many pixels a file declares, or its bytes."""
-    if task.source is None or not task.source.is_file():
-        return BATCH_PIXELS
-    try:
-        with Image.open(task.source) as image:
-            return image.width * image.height
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return task.source.stat().st_size  # a rare TIFF, or no photo
-
-
 def _read(task: Task) -> Original:
-    if task.source is None:
-        if sys.stdin is None:
-            raise UserError("stdin is closed")
-        return originals.read(sys.stdin.buffer.read())
-    return originals.read(task.source.read_bytes())
+    return originals.read(task.read())
 
 
 def _write(
@@ -407,16 +486,11 @@ def _write(
             alpha = np.concatenate([original.alpha] * 2, axis=1)
             shown = dataclasses.replace(original, alpha=alpha)
     for target, ab in zip(task.targets or (None,), colours, strict=True):
-        if target is not None and keep and target.exists():
+        if target is not None and keep and task.exists(target):
             continue
         rgb = painter.paint(original.samples, ab)
         if compare:
             rgb = np.concatenate([grey, rgb], axis=1)
-        encoded = originals.encode(rgb, shown, task.suffix_for(original))
-        if target is None:
-            sys.stdout.buffer.write(encoded)
-            sys.stdout.buffer.flush()
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as path:
-            path.write_bytes(encoded)
+        task.write(
+            target, originals.encode(rgb, shown, task.suffix_for(original))
+        )
