@@ -455,7 +455,8 @@ def _fit(
 
             # === Validation ===
             logs = {name: float(value) for name, value in logs.items()}
-            logs["learning_rate"] = float(scheme.optimizer.learning_rate)
+            rate = scheme.optimizer.learning_rate
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
             logs["seconds"] = seconds
             logs["images_per_second"] = (
                 (step - seen) * experiment.batch_size / seconds

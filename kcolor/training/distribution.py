@@ -174,19 +174,31 @@ def open_distribution(devices: int) -> Distribution:
         _check_devices(devices, len(found), kind)
         if devices == 1:
             return Distribution(tf.distribute.get_strategy())
-        names = [device.name for device in found[:devices]]
-        return Distribution(tf.distribute.MirroredStrategy(names))
+        return Distribution(_mirrored(devices, kind))
+    return Distribution(_joined(place, devices, kind), *place)
+
+
+# What replicas tell each other TensorFlow counts for each strategy anew, and
+# knows by its number alone: a second one in a process would meet the first's.
+@functools.cache
+def _mirrored(devices: int, kind: str) -> tf.distribute.Strategy:
+    found = tf.config.list_logical_devices(kind)
+    return tf.distribute.MirroredStrategy(
+        [device.name for device in found[:devices]]
+    )
+
+
+@functools.cache
+def _joined(
+    place: tuple[int, int], devices: int, kind: str
+) -> tf.distribute.Strategy:
+    """Waits for the other workers, and for signals that ask to end."""
     physical = tf.config.list_physical_devices(kind)
     _check_devices(devices, len(physical), kind)
     if kind == "GPU":
         tf.config.set_visible_devices(physical[:devices], kind)
     workers, worker = place
     say(f"worker {worker + 1} of {workers}: waiting for the others")
-    return Distribution(_joined(), workers, worker)
-
-
-def _joined() -> tf.distribute.Strategy:
-    """Waits for the other workers, and for signals that ask to end."""
     found = []
 
     def join() -> None:
