@@ -12,7 +12,9 @@ of ours and one of PyTorch's wait for their turns and take them in alternation,
 ours first, PyTorch's first, and so on: one works while the other sleeps. Both
 are given photos that are prepared already, and read the loss of each step. Ours
 is as `kcolor-train` has it by default, deterministic; PyTorch is not asked to
-be. Needs the extra `peers`. Run it on a quiet machine.
+be. Needs the extra `peers`. Run it on a quiet machine: PyTorch's threads wait
+for each other, and lose far more than their share to a third process. What
+others took of the processor is in the tables.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import statistics
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from multiprocessing.connection import Connection
@@ -34,6 +37,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 
 # Neither TensorFlow nor PyTorch is imported here: the two processes of a pair
 # begin by importing this file.
@@ -80,7 +84,7 @@ USUAL = [name for name in CASES if name != "cyclegan-exact"]
 class Setting(NamedTuple):
     """How a step is computed; of ours, precision and memory alone.
 
-    `float32_by_bfloat16` keeps float32 and lets products round their factors.
+    `float32_rounded` keeps float32 and lets products round their factors.
     Memory that is `kept` is never given back to the system, so that its pages
     need not be cleared again: what tcmalloc and jemalloc do, too.
     """
@@ -88,14 +92,13 @@ class Setting(NamedTuple):
     precision: str
     memory: str = "returned"
     layout: str = "contiguous"
-    mode: str = "eager"
-    norm: str = "InstanceNorm2d"
+    mode: str = "eager"  # or a mode of torch.compile
+    norm: str = ""  # of networks that normalise each photo by itself
 
     def __str__(self):
-        usual = ("returned", "InstanceNorm2d")
-        parts = [part for part in self if part not in usual]
-        parts = ["memory kept" if p == "kept" else p for p in parts]
-        return ", ".join(parts)
+        memory = "memory kept" if self.memory == "kept" else ""
+        parts = [self.precision, self.layout, self.mode, self.norm, memory]
+        return ", ".join(filter(None, parts)).replace("default", "compiled")
 
 
 OURS = [
@@ -112,11 +115,13 @@ def settings_of(case: Case) -> list[Setting]:
     """Returns the settings of PyTorch that are tried first."""
     found = []
     for precision, layout, mode in itertools.product(
-        ("float32", "float32_by_bfloat16", "bfloat16"),
+        ("float32", "float32_rounded", "bfloat16"),
         ("contiguous", "channels_last"),
         ("eager", "default"),
     ):
-        norms = ["InstanceNorm2d"]
+        norms = [""]
+        if case.has_instance_norm:
+            norms = ["InstanceNorm2d"]
         if case.has_instance_norm and precision == "bfloat16":
             norms.append("GroupNorm")
         for norm in norms:
@@ -126,11 +131,14 @@ def settings_of(case: Case) -> list[Setting]:
 
 def more_settings(best: Setting) -> list[Setting]:
     """Returns what is tried with the fastest of the first settings."""
-    more = [best._replace(memory="kept")]
-    if best.mode != "eager":
-        tuned = best._replace(mode="max-autotune-no-cudagraphs")
-        more += [tuned, tuned._replace(memory="kept")]
-    return more
+    # The more parts a step is computed in, the more memory it asks for.
+    kept = best._replace(memory="kept")
+    modes = ("eager", "default", "max-autotune-no-cudagraphs")
+    return [kept._replace(mode=mode) for mode in modes]
+
+
+class Failed(Exception):
+    """A worker could not do what it was asked to."""
 
 
 # === The photos ===
@@ -234,7 +242,7 @@ def their_training(arrays, case: Case, setting: Setting):
         setting.precision,
         setting.layout,
         setting.mode,
-        setting.norm,
+        setting.norm or "InstanceNorm2d",
         **options,
     )
 
@@ -243,14 +251,14 @@ def their_step(path: Path, case: Case, setting: Setting) -> Callable[[], float]:
     """Returns a function that takes a step in PyTorch.
 
     Raises:
-        ValueError: The setting changes nothing on this processor.
+        Failed: The setting changes nothing on this processor.
     """
     import torch
 
     # As TensorFlow does: numbers next to 0 would take many times as long.
     torch.set_flush_denormal(True)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    if setting.precision == "float32_by_bfloat16":
+    if setting.precision == "float32_rounded":
         round_products()
     arrays = dict(np.load(path))
     training = their_training(arrays, case, setting)
@@ -263,7 +271,7 @@ def round_products() -> None:
     """Lets PyTorch round the factors of float32 products to bfloat16.
 
     Raises:
-        ValueError: It does not, on this processor.
+        Failed: It does not, on this processor.
     """
     import torch
 
@@ -272,7 +280,7 @@ def round_products() -> None:
     torch.set_float32_matmul_precision("medium")
     torch.backends.mkldnn.conv.fp32_precision = "bf16"
     if torch.equal(exact, layer(image)):
-        raise ValueError("no such products on this processor")
+        raise Failed("no such products on this processor")
 
 
 def work(connection: Connection, make: Callable, *args) -> None:
@@ -286,7 +294,10 @@ def work(connection: Connection, make: Callable, *args) -> None:
             connection.send(timed(step, seconds))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         connection.send(peak / 1024**2)
+    except Failed as failure:
+        connection.send(str(failure))
     except Exception as error:  # any of them means that a setting fails
+        traceback.print_exc()
         connection.send(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
@@ -301,8 +312,11 @@ def timed(step: Callable[[], float], seconds: float) -> float:
     return statistics.median(times)
 
 
-class Failed(Exception):
-    """A worker could not do what it was asked to."""
+class Turn(NamedTuple):
+    """What came of a turn."""
+
+    rate: float  # images/s
+    others: float  # share of the processor that others took meanwhile
 
 
 class Worker:
@@ -332,10 +346,23 @@ class Worker:
             self.process.terminate()
         self.process.join()
 
-    def rate(self, seconds: float) -> float:
-        """Returns images/s over so many seconds."""
+    def turn(self, seconds: float) -> Turn:
+        """Takes steps for so many seconds."""
+        began, busy = time.perf_counter(), self._others()
         self.connection.send(seconds)
-        return self.batch / self._answer()
+        rate = self.batch / self._answer()
+        passed = (time.perf_counter() - began) * psutil.cpu_count()
+        return Turn(rate, max(0.0, (self._others() - busy) / passed))
+
+    def _others(self) -> float:
+        """Returns seconds of processor time that were not this process'."""
+        times = psutil.cpu_times()
+        own = psutil.Process(self.process.pid).cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        guests = getattr(times, "guest", 0.0) + getattr(
+            times, "guest_nice", 0.0
+        )
+        return sum(times) - guests - idle - own.user - own.system
 
     def end(self) -> float:
         """Ends the process; returns its peak memory, in GiB."""
@@ -376,13 +403,13 @@ def environment(added: dict[str, str]) -> Iterator[None]:
 # === Trials and rounds ===
 
 
-def tried(make, path, case, settings, seconds) -> dict[Setting, float | str]:
+def tried(make, path, case, settings, seconds) -> dict[Setting, Turn | str]:
     """Returns images/s of each setting, or why it has none."""
     found = {}
     for setting in settings:
         try:
             with Worker(make, path, case, setting) as worker:
-                found[setting] = worker.rate(seconds)
+                found[setting] = worker.turn(seconds)
                 worker.end()
         except Failed as failure:
             found[setting] = str(failure)
@@ -390,23 +417,23 @@ def tried(make, path, case, settings, seconds) -> dict[Setting, float | str]:
     return found
 
 
-def fastest(rates: dict[Setting, float | str]) -> Setting:
+def fastest(rates: dict[Setting, Turn | str]) -> Setting:
     """Returns the setting of the highest rate.
 
     Raises:
         Failed: All have failed.
     """
-    working = {s: rate for s, rate in rates.items() if isinstance(rate, float)}
+    working = {s: turn for s, turn in rates.items() if isinstance(turn, Turn)}
     if not working:
         raise Failed("no setting works")
-    return max(working, key=working.get)
+    return max(working, key=lambda setting: working[setting].rate)
 
 
 class Pair(NamedTuple):
     """What was measured of a case."""
 
-    ours: list[float]  # images/s of each round
-    theirs: list[float]
+    ours: list[Turn]
+    theirs: list[Turn]
     setting: Setting
     peaks: tuple[float, float]  # GiB
 
@@ -417,15 +444,15 @@ def paired(path, case, our_setting, setting, rounds, seconds) -> Pair:
         Worker(our_step, path, case, our_setting) as ours,
         Worker(their_step, path, case, setting) as theirs,
     ):
-        rates: dict[Worker, list[float]] = {ours: [], theirs: []}
+        turns: dict[Worker, list[Turn]] = {ours: [], theirs: []}
         for number in range(rounds):
             order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
             for worker in order:
-                rates[worker].append(worker.rate(seconds))
-            ratio = rates[ours][-1] / rates[theirs][-1]
+                turns[worker].append(worker.turn(seconds))
+            ratio = turns[ours][-1].rate / turns[theirs][-1].rate
             say(f"  round {number + 1}: {ratio:.2f}")
         peaks = ours.end(), theirs.end()
-    return Pair(rates[ours], rates[theirs], setting, peaks)
+    return Pair(turns[ours], turns[theirs], setting, peaks)
 
 
 def measured(case: Case, options) -> tuple[Pair, dict, dict]:
@@ -580,27 +607,33 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def cell(rate: float | str) -> str:
-    """Returns a rate, or why there is none, as tables have it."""
-    return f"{rate:.1f}" if isinstance(rate, float) else rate
+def cell(turn: Turn | str) -> str:
+    """Returns a turn, or why there is none, as tables have it."""
+    if isinstance(turn, str):
+        return f"{turn} | "
+    return f"{turn.rate:.1f} | {turn.others:.0%}"
 
 
 def row(name: str, case: Case, pair: Pair) -> str:
     """Returns the line of a case."""
     ratios = [
-        ours / theirs
+        ours.rate / theirs.rate
         for ours, theirs in zip(pair.ours, pair.theirs, strict=True)
     ]
-    middle = statistics.median
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    rates = (
+        statistics.median(turn.rate for turn in turns)
+        for turns in (pair.ours, pair.theirs)
+    )
+    others = max(turn.others for turn in (*pair.ours, *pair.theirs))
     cells = [
         name,
         str(case.batch),
-        cell(middle(pair.ours)),
-        cell(middle(pair.theirs)),
+        *(f"{rate:.1f}" for rate in rates),
         str(pair.setting),
-        f"**{middle(ratios):.2f}** ({spread})",
+        f"**{statistics.median(ratios):.2f}** "
+        f"({min(ratios):.2f} to {max(ratios):.2f})",
         " and ".join(f"{peak:.1f}" for peak in pair.peaks),
+        f"{others:.0%}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -656,11 +689,12 @@ def main() -> int:
                 "",
                 "| step | photos | kcolor, images/s | PyTorch, images/s | "
                 "PyTorch's best setting | times PyTorch's (least to most) | "
-                "peak GiB of each |",
-                "|---|---|---|---|---|---|---|",
+                "peak GiB of each | others took at most |",
+                "|---|---|---|---|---|---|---|---|",
                 *rows,
                 "",
-                "| step | tried briefly | images/s |\n|---|---|---|",
+                "| step | tried briefly | images/s | others took |",
+                "|---|---|---|---|",
                 *trials,
             ]
         )
