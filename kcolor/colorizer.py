@@ -18,7 +18,7 @@ from kcolor.forward import (
 from kcolor.layers.dropout import dropping
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
-from kcolor.resize import enlarge, shrink
+from kcolor.resize import crop, enlarge, shrink
 from kcolor.settings import settings
 
 
@@ -172,7 +172,7 @@ class Colorizer(keras.Model):
             lightness: (N, H, W, 1), of the photos.
         """
         height, width = keras.ops.shape(lightness)[1:3]
-        ab = enlarge(ab, self.architecture.stride)[:, :height, :width]
+        ab = crop(enlarge(ab, self.architecture.stride), height, width)
         return keras.ops.clip(ab, -LARGEST_AB, LARGEST_AB)
 
     def build(self, input_shape):

@@ -8,7 +8,7 @@ import numpy as np
 
 from kcolor.late import keras
 from kcolor.replicas import drawn
-from kcolor.resize import pad
+from kcolor.resize import crop, pad
 
 if TYPE_CHECKING:
     from keras import KerasTensor as Tensor
@@ -91,7 +91,7 @@ class Forward:
         if self._positions is None:
             _, height, width = self.shape
             rows, columns = -(-height // self.stride), -(-width // self.stride)
-            outputs = outputs[:, :rows, :columns]
+            outputs = crop(outputs, rows, columns)
         self.outputs = outputs
         return outputs
 

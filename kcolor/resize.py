@@ -59,6 +59,13 @@ def pad(pixels: Tensor, multiple: int, least: int = 1) -> Tensor:
     return pixels
 
 
+def crop(pixels: Tensor, height: int, width: int) -> Tensor:
+    """Returns the first rows and columns, (N, height, width, C)."""
+    if tuple(pixels.shape[1:3]) == (height, width):
+        return pixels  # whose gradient would be computed all the same
+    return tf.slice(pixels, [0] * 4, [-1, height, width, -1])
+
+
 def shrink(pixels: Tensor, factor: int) -> Tensor:
     """Returns the means of squares of pixels, (N, H / factor, W / factor, C).
 

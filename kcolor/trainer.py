@@ -36,6 +36,7 @@ from kcolor.terminal import progress, say
 from kcolor.training import callbacks as calls
 from kcolor.training.distribution import Distribution, open_distribution
 from kcolor.training.experiment import Experiment
+from kcolor.training.optimizers import Adam, AdamW
 from kcolor.training.rates import Following, SecondHalf
 from kcolor.training.run import Checkpoints, Run, open_run
 from kcolor.training.supervised import Supervised
@@ -649,11 +650,9 @@ def _optimizer(
         "ema_momentum": min(ema, 1 - 1 / (1 + total_steps / 10)),
     }
     if experiment.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(
-            weight_decay=experiment.weight_decay, **options
-        )
+        optimizer = AdamW(weight_decay=experiment.weight_decay, **options)
     else:
-        optimizer = keras.optimizers.Adam(**options)
+        optimizer = Adam(**options)
     if experiment.precision == "mixed_float16":
         # Small gradients would vanish in float16.
         unit = experiment.objective.range_loss / (2 * LARGEST_AB)

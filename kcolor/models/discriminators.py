@@ -136,14 +136,13 @@ def _convolved(
     normalises: bool = True,
 ):
     """Returns a convolution, normalised, with leaky ReLU."""
+    from kcolor.layers import InstanceNormalization
+
     if padded is None:
         padded = (kernel - 1) // 2
     x = _conv(x, filters, name, spectral, kernel, strides, padded)
     if normalises and not spectral:
-        # One group a channel is instance normalisation.
-        x = keras.layers.GroupNormalization(
-            -1, epsilon=1e-5, name=f"{name}_norm"
-        )(x)
+        x = InstanceNormalization(name=f"{name}_norm")(x)
     return keras.layers.LeakyReLU(0.2, name=f"{name}_leaky")(x)
 
 

@@ -52,7 +52,7 @@ class ResNet(Architecture):
         return 8  # 4 for the strides, and no less than 2 pixels to reflect
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
-        from kcolor.layers import narrow, outputs
+        from kcolor import layers
 
         blocks = self.blocks or (6 if image_size <= 128 else 9)
         inputs = keras.Input((None, None, planes), name="planes")
@@ -63,7 +63,7 @@ class ResNet(Architecture):
                 self.filters * 2**number,
                 3,
                 strides=2,
-                kernel_initializer=narrow(),
+                kernel_initializer=layers.narrow(),
                 name=f"shrink{number}",
             )(x)
             x = _normalised(x, f"shrink{number}")
@@ -76,27 +76,25 @@ class ResNet(Architecture):
                 self.filters * 2 ** (2 - number),
                 3,
                 strides=2,
-                kernel_initializer=narrow(),
+                kernel_initializer=layers.narrow(),
                 name=f"enlarge{number}",
             )(x)
             # Back to where the convolutions took their squares from: "same"
             # would leave the features a pixel further down and to the right.
-            x = keras.layers.Cropping2D(
-                ((1, 0), (1, 0)), name=f"enlarge{number}_crop"
-            )(x)
+            x = layers.Crop(name=f"enlarge{number}_crop")(x)
             x = _normalised(x, f"enlarge{number}")
         x = _convolved(x, channels, 7, "head")
-        return keras.Model(inputs, outputs(x), name=self.name)
+        return keras.Model(inputs, layers.outputs(x), name=self.name)
 
 
 def _convolved(x, filters: int, kernel: int, name: str):
     """Returns a convolution, padded by reflection."""
-    from kcolor.layers import narrow
+    from kcolor import layers
 
     edge = (kernel // 2, kernel // 2)
     x = keras.ops.pad(x, [(0, 0), edge, edge, (0, 0)], mode="reflect")
-    return keras.layers.Conv2D(
-        filters, kernel, kernel_initializer=narrow(), name=name
+    return layers.Conv2D(
+        filters, kernel, kernel_initializer=layers.narrow(), name=name
     )(x)
 
 
@@ -106,10 +104,9 @@ def _reflected(x, filters: int, kernel: int, name: str, activation="relu"):
 
 
 def _normalised(x, name: str, activation: str | None = "relu"):
-    # One group a channel is instance normalisation.
-    x = keras.layers.GroupNormalization(-1, epsilon=1e-5, name=f"{name}_norm")(
-        x
-    )
+    from kcolor.layers import InstanceNormalization
+
+    x = InstanceNormalization(name=f"{name}_norm")(x)
     if activation is None:
         return x
     return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)

@@ -119,14 +119,14 @@ class UNet(Architecture):
 
 def _block(x, name: str):
     """Returns the features with what two convolutions add to them."""
-    from kcolor.layers import norm
+    from kcolor.layers import Conv2D, norm
 
     filters = x.shape[-1]
     y = x
     for number in (1, 2):
         y = norm(y, f"{name}_norm{number}")
         y = keras.layers.Activation("relu", name=f"{name}_relu{number}")(y)
-        y = keras.layers.Conv2D(
+        y = Conv2D(
             filters,
             3,
             padding="same",

@@ -229,11 +229,42 @@ class CrossEntropy(Objective):
         if self.labels == "hard":
             indices, shares = indices[..., :1], keras.ops.ones_like(cell)
             shares = keras.ops.cast(shares, "float32")[..., None]
-        chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
-        expected = keras.ops.sum(shares * chosen, -1)
+        expected = _expected(logits, indices, shares)
         entropies = keras.ops.logsumexp(logits, -1) - expected
         sizes = keras.ops.log(keras.ops.maximum(shares, LEAST_PRIOR))
         return indices[..., 0], entropies, -keras.ops.sum(shares * sizes, -1)
+
+
+def _expected(logits, indices, shares):
+    """Returns the sums of a few of the logits, each times its share, (...).
+
+    As plain sums would be. Their gradient is scattered to its places at once,
+    where that of `take_along_axis` counts all logits.
+
+    Args:
+        logits: (..., Q).
+        indices: int (..., few), of the logits.
+        shares: (..., few).
+    """
+
+    @keras.ops.custom_gradient
+    def expected(logits):
+        chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
+
+        def gradient(upstream):
+            *photos, bins = keras.ops.shape(logits)
+            pixels = math.prod(photos)
+            values = keras.ops.reshape(upstream[..., None] * shares, (-1,))
+            few = indices.shape[-1]
+            rows = keras.ops.repeat(keras.ops.arange(pixels), few)
+            places = keras.ops.reshape(indices, (-1,))
+            places = keras.ops.stack([rows, places], axis=-1)
+            found = keras.ops.scatter(places, values, (pixels, bins))
+            return keras.ops.reshape(found, (*photos, bins))
+
+        return keras.ops.sum(shares * chosen, -1), gradient
+
+    return expected(logits)
 
 
 def _cells(ab):

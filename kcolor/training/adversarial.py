@@ -129,7 +129,8 @@ class Adversarial(Supervised):
 
     def adversarial_loss(self, discriminator, fake):
         """Returns a generator's loss for its photos."""
-        logits = discriminator(fake, training=False)
+        # Spectral normalisation alone does in training what it must not here.
+        logits = discriminator(fake, training=not self.scheme.spectral)
         return gan_losses.generator_loss(self.scheme.gan_loss, logits)
 
 

@@ -97,14 +97,14 @@ class CycleGAN(Adversarial):
         """Returns the losses of a step of the paper, both ways."""
         scheme = self.scheme
         grey_seen, photo = grey / 50.0 - 1.0, shown(lightness, ab)
-        coloured, greyed = self._colour(grey_seen), self._grey(photo)
-        cycle_loss = _distance(self._grey(coloured), grey_seen)
-        cycle_loss += _distance(self._colour(greyed), photo)
+        coloured = self._colour(grey_seen)
         # What is grey already should stay as it is. Its twin, a photo in
         # colour, the colorizer cannot be shown: it takes lightness alone.
-        identity_loss = _distance(
-            self._grey(tf.repeat(grey_seen, 3, axis=-1)), grey_seen
-        )
+        both = tf.concat([photo, tf.repeat(grey_seen, 3, axis=-1)], axis=0)
+        greyed, same = tf.split(self._grey(both), 2, axis=0)
+        identity_loss = _distance(same, grey_seen)
+        cycle_loss = _distance(self._grey(coloured), grey_seen)
+        cycle_loss += _distance(self._colour(greyed), photo)
         with tape.stop_recording():
             pooled, grey_pooled = coloured, greyed
             if self.pool is not None:
