@@ -20,19 +20,21 @@ class _OneOperation:
             Kingma and Ba 2015, "Adam", sec. 2, the last lines.
         """
         number = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, tf.float32)
-        rate = tf.cast(learning_rate, tf.float32)
+        step = self.iterations + 1
+        numbers = {
+            "lr": learning_rate,
+            "beta1": self.beta_1,
+            "beta2": self.beta_2,
+            "beta1_power": keras.ops.power(self.beta_1, step),
+            "beta2_power": keras.ops.power(self.beta_2, step),
+            "epsilon": self.epsilon,
+            "grad": gradient,
+        }
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[number].value.handle,
             v=self._velocities[number].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
-            lr=rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=tf.cast(gradient, tf.float32),
+            **{k: tf.cast(n, variable.dtype) for k, n in numbers.items()},
         )
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kcolor.color import gamut_bins
 from kcolor.errors import UserError
-from kcolor.objectives.ce import CrossEntropy, soft_encoding
+from kcolor.objectives.ce import CrossEntropy, _expected, soft_encoding
 
 pytestmark = pytest.mark.usefixtures("fresh_keras")
 
@@ -550,3 +550,23 @@ def test_a_perfect_answer_has_next_to_no_focal_loss():
     )
     assert plain > 0.5
     assert focal < 1e-6
+
+
+def test_the_gradient_of_few_logits_is_that_of_a_plain_sum():
+    random = np.random.default_rng(0)
+    logits = tf.constant(random.normal(size=(2, 3, 4, 7)), tf.float32)
+    indices = keras.ops.array(random.integers(0, 7, (2, 3, 4, 5)), "int32")
+    shares = keras.ops.array(random.uniform(size=(2, 3, 4, 5)), "float32")
+    found = []
+    for fast in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            if fast:
+                sums = _expected(logits, indices, shares)
+            else:
+                chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
+                sums = keras.ops.sum(shares * chosen, -1)
+            loss = keras.ops.sum(sums**2)
+        found.append([sums, tape.gradient(loss, logits)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

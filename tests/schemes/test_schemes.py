@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
 
 from kcolor import models, objectives, schemes
 from kcolor.colorizer import Colorizer
@@ -207,12 +209,16 @@ def test_only_schemes_with_a_discriminator_change_the_optimizer():
 def every_pair():
     for scheme in schemes.names():
         for arch in models.names():
-            marks = [] if arch in ("cnn", "unet") else [pytest.mark.slow]
-            yield pytest.param(scheme, arch, marks=marks)
+            for jit in (False, True):
+                is_usual = arch == "unet" or (arch == "cnn" and not jit)
+                marks = [] if is_usual else [pytest.mark.slow]
+                yield pytest.param(scheme, arch, jit, marks=marks)
 
 
-@pytest.mark.parametrize(("scheme", "arch"), every_pair())
-def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch):
+@pytest.mark.filterwarnings("error:.*jit_compile")
+@pytest.mark.parametrize(("scheme", "arch", "jit"), list(every_pair()))
+def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch, jit):
+    disable_op_determinism()  # or Keras would go on without XLA
     scheme, architecture = small(schemes.get(scheme)), small(models.get(arch))
     objective = objectives.get("l1")()
     architecture.check(SIZE, objective.channels)
@@ -228,8 +234,13 @@ def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch):
     training = scheme.build(colorizer, seed=0)
     assert isinstance(training, Supervised)
     count = 1 + isinstance(scheme, AdversarialScheme)
-    training.compile(*(keras.optimizers.SGD(1e-3) for _ in range(count)))
+    training.compile(
+        *(keras.optimizers.SGD(1e-3) for _ in range(count)),
+        run_eagerly=not jit,
+        jit_compile=jit,
+    )
     training.build_optimizers()
+    training.make_train_function()
     assert len(training.optimizers) == count
     before = [np.array(v) for v in training.generator_variables]
 
@@ -239,7 +250,8 @@ def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch):
     batch = (lightness, ab, np.arange(2))
     if scheme.is_unpaired:
         batch = (grey, lightness, ab)
-    figures = training.train_step(batch)
+    stream = iter(tf.data.Dataset.from_tensors(batch))
+    figures = training.train_function(stream)
     assert set(figures) == set(training.logged)
     assert np.isfinite([float(value) for value in figures.values()]).all()
     changed = [
