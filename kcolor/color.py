@@ -112,10 +112,7 @@ def rgb_to_lab(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
     - [CIE 15:2004](https://cie.co.at/publications/colorimetry-3rd-edition)
       (Lab)
     """
-    x, y, z = (_root(part) for part in _transform(_XYZ_FROM_RGB, _light(rgb)))
-    return keras.ops.stack(
-        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1
-    )
+    return light_to_lab(rgb_to_light(rgb))
 
 
 def rgb_to_lightness(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
@@ -132,8 +129,55 @@ def rgb_to_lightness(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
     >>> float(rgb_to_lightness([1.0, 0.0, 0.0]).numpy().round())
     53.0
     """
-    (y,) = _transform(_XYZ_FROM_RGB[1:2], _light(rgb))
+    light = keras.ops.unstack(rgb_to_light(rgb), 3, axis=-1)
+    (y,) = _transform(_XYZ_FROM_RGB[1:2], light)
     return 116.0 * _root(y) - 16.0
+
+
+def rgb_to_light(rgb: "keras.KerasTensor") -> "keras.KerasTensor":
+    """Returns the light of sRGB, without its gamma.
+
+    Args:
+        rgb: Tensor or array of any shape, sRGB in 0..1.
+
+    Returns:
+        A float32 tensor of that shape, 0..1.
+
+    Example:
+
+    >>> keras.ops.convert_to_numpy(rgb_to_light([0.0, 0.5, 1.0])).round(2)
+    array([0.  , 0.21, 1.  ], dtype=float32)
+    """
+    rgb = keras.ops.cast(rgb, "float32")
+    # `where` passes gradients to both its branches, and 0 times infinity is
+    # NaN: `maximum` keeps the power, here and below, where it is finite.
+    bright = keras.ops.maximum(rgb, _ENCODED_THRESHOLD)
+    return keras.ops.where(
+        rgb > _ENCODED_THRESHOLD,
+        _power((bright + 0.055) / 1.055, 2.4),
+        rgb / 12.92,
+    )
+
+
+def light_to_lab(light: "keras.KerasTensor") -> "keras.KerasTensor":
+    """Converts the light of red, green and blue to CIE Lab.
+
+    Args:
+        light: float32 tensor of shape `(..., 3)`, 0..1.
+
+    Returns:
+        As `rgb_to_lab`.
+
+    Example:
+
+    >>> float(light_to_lab(keras.ops.ones((3,)))[0].numpy().round())
+    100.0
+    """
+    light = keras.ops.unstack(light, 3, axis=-1)
+    x, y, z = (_root(part) for part in _transform(_XYZ_FROM_RGB, light))
+    return keras.ops.stack(
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], axis=-1
+    )
 
 
 def lab_to_rgb(lab: "keras.KerasTensor") -> "keras.KerasTensor":
@@ -258,20 +302,6 @@ def gamut_bins(count: int = 313) -> np.ndarray:
     )
     bins.setflags(write=False)  # Every caller gets this one array.
     return bins
-
-
-def _light(rgb):
-    """Returns red, green and blue of (..., 3) sRGB, without its gamma."""
-    rgb = keras.ops.cast(rgb, "float32")
-    # `where` passes gradients to both its branches, and 0 times infinity is
-    # NaN: `maximum` keeps the power, here and below, where it is finite.
-    bright = keras.ops.maximum(rgb, _ENCODED_THRESHOLD)
-    light = keras.ops.where(
-        rgb > _ENCODED_THRESHOLD,
-        _power((bright + 0.055) / 1.055, 2.4),
-        rgb / 12.92,
-    )
-    return keras.ops.unstack(light, 3, axis=-1)
 
 
 def _root(part):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from kcolor.color import rgb_to_lab
+from kcolor.color import light_to_lab, rgb_to_light
 
 HISTOGRAM_PHOTOS = 20_000  # enough for a prior to two digits in each bin
 
@@ -86,7 +87,7 @@ def batches(
                 batch_size,
                 shuffle,
             )
-        lab = rgb_to_lab(tf.cast(chosen, tf.float32) / 255.0)
+        lab = light_to_lab(tf.gather(_lights(), tf.cast(chosen, tf.int32)))
         batch = lab[..., :1], lab[..., 1:]
         if labels is None:
             return batch
@@ -124,6 +125,16 @@ def ab_histogram(pixels: np.ndarray) -> np.ndarray:
         cells = (256 * cell[..., 0] + cell[..., 1]).ravel()
         counts += np.bincount(cells, minlength=256 * 256)
     return counts.reshape(256, 256)
+
+
+@functools.cache
+def _lights() -> np.ndarray:
+    """Returns the light of each 8-bit value: (256,), float32.
+
+    A table gives the same bits as `rgb_to_lab`, in less time.
+    """
+    with tf.init_scope():
+        return rgb_to_light(np.arange(256, dtype=np.float32) / 255.0).numpy()
 
 
 def _seeds(shuffle: tuple[int, int]) -> np.ndarray:

@@ -192,7 +192,7 @@ def test_no_note_of_tensorflow_stands_beside_the_one_line_of_an_error(tmp_path):
 def test_flags_reach_the_training(command, no_training):
     code, _, errors = command(
         "--loss", "l2", "--epochs", 3, "--run", "here",
-        "--checkpoint-minutes", 2,
+        "--checkpoint-minutes", 2, "--devices", 4,
     )  # fmt: skip
     assert (code, errors) == (0, [])
     ((experiment, options),) = no_training
@@ -201,6 +201,7 @@ def test_flags_reach_the_training(command, no_training):
         "run": "here",
         "resume": False,
         "checkpoint_minutes": 2.0,
+        "devices": 4,
     }
 
 

@@ -354,3 +354,12 @@ def test_a_histogram_of_photos_in_a_file_is_that_of_those_in_memory(tmp_path):
     pixels = noise(6, 4, 4)
     filed = in_file(pixels, tmp_path / "pixels")
     np.testing.assert_array_equal(ab_histogram(filed), ab_histogram(pixels))
+
+
+def test_lightness_and_ab_are_those_of_rgb_to_lab():
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (4, 16, 16, 3), np.uint8)
+    ((lightness, ab),) = batches(pixels, 4)
+    expected = rgb_to_lab(np.float32(pixels) / 255)
+    found = np.concatenate([lightness, ab], axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)

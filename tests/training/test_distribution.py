@@ -1,12 +1,22 @@
 """Several devices and several workers train as one does."""
 
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
-from training_together import ended, start
+from training_together import SECONDS, ended, environments, start
 
 import kcolor  # noqa: F401  registers the colorizer
+from kcolor import replicas
+from kcolor.data.pipeline import batches
+from kcolor.errors import UserError
+from kcolor.training.distribution import Distribution, open_distribution
 
 COMMON = {
     "image_size": 16,
@@ -112,3 +122,179 @@ def test_two_replicas_give_the_weights_of_one(assert_same_as_one, how):
 )
 def test_several_replicas_give_the_weights_of_one(assert_same_as_one, how):
     assert_same_as_one([*EXPERIMENTS], **how)
+
+
+# === What cannot be ===
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("{", ["malformed", "cluster"]),
+        ("[]", ["malformed", "cluster"]),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', ["malformed", "task"]),
+        (
+            {
+                "cluster": {"worker": ["a:1"]},
+                "task": {"type": "worker", "index": 1},
+            },
+            ["no worker 1"],
+        ),
+        (
+            {"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}},
+            ["no ps 0", "chief or worker"],
+        ),
+        (
+            {
+                "cluster": {"worker": ["a:1"], "ps": ["b:1"]},
+                "task": {"type": "worker", "index": 0},
+            },
+            ["'ps'", "leave it out"],
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_train_is_told(monkeypatch, config, words):
+    text = config if isinstance(config, str) else json.dumps(config)
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UserError) as caught:
+        open_distribution(1)
+    for word in ["TF_CONFIG", *words]:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cluster_of_one_is_no_cluster(monkeypatch):
+    place = {
+        "cluster": {"chief": ["a:1"]},
+        "task": {"type": "chief", "index": 0},
+    }
+    monkeypatch.setenv("TF_CONFIG", json.dumps(place))
+    found = open_distribution(1)
+    assert (found.workers, found.replicas, found.is_chief) == (1, 1, True)
+    assert found.from_chief([1.5, 2.0]) == [1.5, 2.0]
+    assert found.largest(15) == 15
+
+
+def test_more_devices_than_there_are_is_told():
+    with pytest.raises(
+        UserError, match=r"\A--devices 99: this machine has \d+"
+    ):
+        open_distribution(99)
+
+
+class Strategy:
+    def __init__(self, replicas):
+        self.num_replicas_in_sync = replicas
+
+
+@pytest.mark.parametrize(("size", "advice"), [(33, 32), (3, 4)])
+def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(size, advice):
+    with pytest.raises(UserError, match=f"{size} .* 4 replicas.* {advice}$"):
+        Distribution(Strategy(4)).check(size)
+    Distribution(Strategy(4)).check(8)
+
+
+# === Batches in parts ===
+
+
+def test_parts_of_batches_are_the_batches():
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (20, 9, 9, 3), np.uint8)
+    options = {"image_size": 6, "shuffle": (3, 1), "start": 1}
+    labels = np.arange(20)
+
+    def stream(parts):
+        return list(batches(pixels, 6, labels=labels, parts=parts, **options))
+
+    whole = stream(((0,), 1))
+    first, others = stream(((0,), 3)), stream(((1, 2), 3))
+    assert (len(whole), len(first), len(others)) == (2, 2, 4)
+    for number, batch in enumerate(whole):
+        parts = [first[number], *others[2 * number : 2 * number + 2]]
+        for together, *apart in zip(batch, *parts, strict=True):
+            np.testing.assert_array_equal(together, np.concatenate(apart))
+
+
+def test_alone_a_replica_has_the_whole_batch():
+    photos = keras.ops.arange(6)
+    for function in (replicas.own, replicas.gathered, replicas.summed):
+        np.testing.assert_array_equal(function(photos), photos)
+
+
+# === Workers that end, and come back ===
+
+
+@pytest.fixture
+def workers(photos, tmp_path):
+    """Starts kcolor-train in each of two workers, again as often as asked."""
+    flags = (
+        f"--data {photos} --run {tmp_path}/run --epochs 6 --arch unet "
+        "--filters 4 --depth 2 --loss l2 --image-size 16 --batch-size 4 "
+        "--precision float32"
+    )
+    program = Path(sys.executable).parent / "kcolor-train"
+    command = [str(program), *flags.split()]
+    places, running = environments(2), []
+
+    def begin(number):
+        told = (tmp_path / f"{number}-{len(running)}.txt").open("w+")
+        running.append(
+            subprocess.Popen(
+                command, env=places[number], stdout=told, stderr=told
+            )
+        )
+        running[-1].told = told
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+
+
+def wait_for(path):
+    end = time.monotonic() + SECONDS
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def said(process):
+    process.told.seek(0)
+    return process.told.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_worker_that_dies_and_comes_back_goes_on(workers, tmp_path, number):
+    first = [workers(0), workers(1)]
+    wait_for(tmp_path / "run" / "history.csv")
+    first[number].kill()
+    again = workers(number)
+    other = first[1 - number]
+    assert (again.wait(SECONDS), other.wait(SECONDS)) == (0, 0), said(again)
+    assert "another worker is gone: waiting for it" in said(other)
+    assert "resumed at step" in said(again)
+    assert (tmp_path / "run" / "metrics.json").exists()
+    history = np.genfromtxt(
+        tmp_path / "run" / "history.csv", names=True, delimiter=","
+    )
+    assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_ends_all_of_them(workers, tmp_path):
+    running = [workers(0), workers(1)]
+    wait_for(tmp_path / "run" / "history.csv")
+    running[1].terminate()
+    for process in running:
+        assert process.wait(SECONDS) == 143, said(process)
+        assert "stopped by SIGTERM: the checkpoint is written" in said(process)
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_the_others_can_be_ended(workers):
+    alone = workers(0)
+    time.sleep(15)
+    alone.terminate()
+    assert alone.wait(30) in (-15, 143)

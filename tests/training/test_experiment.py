@@ -159,7 +159,8 @@ def test_settings_of_a_part_reach_the_part():
 
 def test_flags_of_the_run_are_no_part_of_the_experiment():
     experiment, options = from_command_line(
-        ["--run", "here", "--resume", "--checkpoint-minutes", "0.5"],
+        ["--run", "here", "--resume", "--checkpoint-minutes", "0.5"]
+        + ["--devices", "2"],
         "kcolor-train",
         "Trains.",
         RUN_FLAGS,
@@ -169,6 +170,7 @@ def test_flags_of_the_run_are_no_part_of_the_experiment():
         "run": "here",
         "resume": True,
         "checkpoint_minutes": 0.5,
+        "devices": 2,
     }
 
 

@@ -25,28 +25,30 @@ def start(runs, workers=1, devices=1, gradients=True):
             them: by its first steps' signs, which for a gradient that is 0 but
             for rounding are a matter of chance.
     """
-    addresses = [f"localhost:{port}" for port in _free_ports(workers)]
     words = {"runs": runs, "devices": devices, "gradients": gradients}
-    found = []
-    for index in range(workers):
-        environment = dict(os.environ, CUDA_VISIBLE_DEVICES="")
-        if workers > 1:
-            environment["TF_CONFIG"] = json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": index},
-                }
-            )
-        found.append(
-            subprocess.Popen(
-                [sys.executable, __file__, json.dumps(words)],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+    return [
+        subprocess.Popen(
+            [sys.executable, __file__, json.dumps(words)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-    return found
+        for environment in environments(workers)
+    ]
+
+
+def environments(workers):
+    """Returns the environment of each worker's process."""
+    alone = dict(os.environ, CUDA_VISIBLE_DEVICES="")
+    if workers == 1:
+        return [alone]
+    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(workers)]}
+    tasks = ({"type": "worker", "index": index} for index in range(workers))
+    return [
+        alone | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+        for task in tasks
+    ]
 
 
 def ended(processes):
