@@ -143,11 +143,9 @@ def main() -> None:
         found = alternated({"ours": ours, "theirs": theirs}, rounds=5)
         mine, other = (float(np.median(values)) for values in found.values())
         ratios = np.divide(found["theirs"], found["ours"])
-        print(
-            f"| {what} | {mine:.1f} | {other:.1f} | **{np.median(ratios):.2f}** "
-            f"({ratios.min():.2f} to {ratios.max():.2f}) |",
-            flush=True,
-        )
+        spread = f"({ratios.min():.2f} to {ratios.max():.2f})"
+        times = f"**{np.median(ratios):.2f}** {spread}"
+        print(f"| {what} | {mine:.1f} | {other:.1f} | {times} |", flush=True)
 
 
 if __name__ == "__main__":

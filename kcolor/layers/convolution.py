@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -21,7 +23,8 @@ class Conv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
         count, height, width, _ = inputs.shape
         # In exports the number of photos is open, or one.
-        if None not in (count, height, width) and count > 1:
+        is_known = None not in (count, height, width) and count > 1
+        if is_known and _is_processor():
             way = self._way(height, width)
             if way is not None:
                 return way(inputs, tf.convert_to_tensor(kernel))
@@ -56,6 +59,12 @@ class Conv2D(keras.layers.Conv2D):
         return None
 
 
+@functools.cache
+def _is_processor() -> bool:
+    """Whether networks run on the processor: GPUs have their own library."""
+    return not tf.config.list_physical_devices("GPU")
+
+
 def _few_filters(inputs, kernel):
     """Computes squares of 2x2 pixels at once: four times the filters.
 
@@ -81,11 +90,10 @@ def _dilated(inputs, kernel):
         tf.reshape(inputs, (*halves, channels)), (2, 4, 0, 1, 3, 5)
     )
     maps = tf.reshape(maps, (4 * count, height // 2, width // 2, channels))
-    maps = (
-        _small(maps, kernel)
-        if height <= 2 * SMALL and width <= 2 * SMALL
-        else tf.nn.conv2d(maps, kernel, 1, "SAME")
-    )
+    if max(maps.shape[1:3]) <= SMALL:
+        maps = _small(maps, kernel)
+    else:
+        maps = tf.nn.conv2d(maps, kernel, 1, "SAME")
     filters = kernel.shape[-1]
     maps = tf.reshape(maps, (2, 2, count, height // 2, width // 2, filters))
     maps = tf.transpose(maps, (2, 3, 0, 4, 1, 5))
