@@ -80,14 +80,14 @@ def test_resnet_normalises_and_rectifies_where_the_paper_does(
     image_size, blocks
 ):
     kinds = [type(x).__name__ for x in paper(image_size).operations]
-    norm = "GroupNormalization"
+    norm = "InstanceNormalization"
     assert kinds == [
         "InputLayer",
         *["Pad", "Conv2D", norm, "Activation"],
         *["ZeroPadding2D", "Conv2D", norm, "Activation"] * 2,
         *["Pad", "Conv2D", norm, "Activation", "Pad", "Conv2D", norm, "Add"]
         * blocks,
-        *["Conv2DTranspose", "Cropping2D", norm, "Activation"] * 2,
+        *["Conv2DTranspose", "Crop", norm, "Activation"] * 2,
         *["Pad", "Conv2D"],
         "Activation",  # linear: to float32
     ]
@@ -159,8 +159,10 @@ def test_resnet_s_answer_for_a_photo_ignores_the_others_of_its_batch(
 
 
 def test_resnet_answers_alike_in_training_and_outside_of_it(small):
-    np.testing.assert_array_equal(
-        small(photos(), training=True), small(photos(), training=False)
+    np.testing.assert_allclose(
+        small(photos(), training=True),
+        small(photos(), training=False),
+        atol=1e-5,
     )
 
 
