@@ -104,7 +104,9 @@ def _saved_model(folder: Path, name: str) -> Export:
 
     file = folder / EXTRA / NOTES
     notes = _notes(file.read_bytes()) if file.exists() else {}
-    return _export(name, _refusing(predict, folder), shapes[0], notes)
+    return _export(
+        name, _refusing(predict, folder, shapes[0]), shapes[0], notes
+    )
 
 
 def _tflite(file: Path) -> Export:
@@ -150,7 +152,9 @@ def _tflite(file: Path) -> Export:
         with zipfile.ZipFile(file) as archive:
             if NOTES in archive.namelist():
                 notes = _notes(archive.read(NOTES))
-    return _export(file.stem, _refusing(predict, file), shapes[0], notes)
+    return _export(
+        file.stem, _refusing(predict, file, shapes[0]), shapes[0], notes
+    )
 
 
 def _notes(written: bytes) -> dict:
@@ -184,18 +188,28 @@ def _check(path: Path, inputs: list[list], outputs: list[list]) -> None:
             )
 
 
-def _refusing(predict: Predictor, path: Path) -> Predictor:
+def _refusing(
+    predict: Predictor, path: Path, shape: list[int | None]
+) -> Predictor:
     """Returns a predictor that says in one line which sizes do not fit."""
+    declared = [side if (side or -1) > 0 else None for side in shape[1:3]]
 
     def refusing(lightness):
-        height, width = lightness.shape[1:3]
-        fault = "it answers another size"
-        try:
-            answer = predict(lightness)
-            if answer.shape[:3] == lightness.shape[:3]:
-                return answer
-        except (ValueError, RuntimeError, tf.errors.OpError) as error:
-            fault = first_line(error)
+        height, width = sides = lightness.shape[1:3]
+        # TensorFlow does not refuse another size than the declared one.
+        if all(
+            side in (None, given)
+            for side, given in zip(declared, sides, strict=True)
+        ):
+            fault = "it answers another size"
+            try:
+                answer = predict(lightness)
+                if answer.shape[:3] == lightness.shape[:3]:
+                    return answer
+            except (ValueError, RuntimeError, tf.errors.OpError) as error:
+                fault = first_line(error)
+        else:
+            fault = "it takes {}x{}".format(*declared)
         raise UserError(
             f"'{path}' cannot colour photos of {height}x{width} ({fault}): "
             "give the --image-size it was made for"

@@ -60,10 +60,11 @@ def pad(pixels: Tensor, multiple: int, least: int = 1) -> Tensor:
 
 
 def crop(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Returns the first rows and columns, (N, height, width, C).
-
-    The gradient of `pixels[:, :height, :width]` takes ten times as long.
-    """
+    """Returns the first rows and columns, (N, height, width, C)."""
+    if not isinstance(height, int) or not isinstance(width, int):
+        return pixels[:, :height, :width]
+    # Of known sizes, as in training: the gradient of the other way takes ten
+    # times as long.
     return tf.slice(pixels, [0] * 4, [-1, height, width, -1])
 
 

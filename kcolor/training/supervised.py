@@ -40,7 +40,9 @@ class Supervised(keras.Model):
         self._first_draw = self._validation_seeds.state.numpy()
         names = dict.fromkeys((*self.logged, *self.validated))
         self._means = {name: Mean(name) for name in names}
-        self._measured = tf.function(self.losses_of, reduce_retracing=True)
+        self._measured = tf.function(
+            self.losses_of, reduce_retracing=True, autograph=False
+        )
         self.built = True
 
     @property
