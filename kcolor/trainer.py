@@ -97,11 +97,11 @@ def train(
             # Started again by whoever watches it, a worker goes on.
             resume = Run(path).config.exists()
         with distribution.chief_first():
-            opened = (
-                Run(path)
-                if not distribution.is_chief
-                else stack.enter_context(open_run(path, experiment, resume))
-            )
+            if distribution.is_chief:
+                opening = open_run(path, experiment, resume)
+                opened = stack.enter_context(opening)
+            else:
+                opened = Run(path)
         if data is None:
             data = decoded(
                 experiment.data,

@@ -404,7 +404,7 @@ def _runner(options: PipelineOptions) -> FnApiRunner | None:
     if direct.direct_running_mode != "multi_processing":
         return FnApiRunner()
     direct.direct_running_mode = "in_memory"  # else Beam sets its own command
-    command = f"{shlex.quote(sys.executable)} -m kcolor.colorizing.worker"
+    command = f"{shlex.quote(sys.executable)} -m kcolor.colorizing.beam_worker"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 

@@ -30,15 +30,15 @@ class Pool(keras.layers.Layer):
         super().__init__(dtype="float32")
         self.size = size
         # Assigned in each replica, and the same in all of them.
-        own = {
+        kind = {
             "trainable": False,
             "synchronization": "on_read",
             "aggregation": "only_first_replica",
         }
         self.photos = keras.Variable(
-            "zeros", (size, *shape), "float32", name="photos", **own
+            "zeros", (size, *shape), "float32", name="photos", **kind
         )
-        self.count = keras.Variable("zeros", (), "int32", name="count", **own)
+        self.count = keras.Variable("zeros", (), "int32", name="count", **kind)
         self._seeds = keras.random.SeedGenerator(seed)
         self.built = True
 

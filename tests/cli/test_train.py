@@ -8,11 +8,10 @@ import sys
 import time
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from PIL import Image
+from patterns import save_blobs
 
 import kcolor
 from kcolor import trainer
@@ -35,11 +34,7 @@ def restored_precision():
 def photos(tmp_path_factory):
     """A folder of coloured blobs: 10 to train, 3 to validate, 1 to test."""
     folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for number in range(14):
-        blobs = random.integers(0, 256, (2, 2, 3), np.uint8)
-        photo = Image.fromarray(blobs).resize((14, 14), Image.BILINEAR)
-        photo.save(folder / f"{number}.png")
+    save_blobs(folder, 14)
     return folder
 
 

@@ -1,10 +1,11 @@
-"""A picture of flat blocks, and files of kinds that Pillow cannot write."""
+"""Pictures of flat blocks and of blobs, and files that Pillow cannot write."""
 
 import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
 # Six flat blocks of 16 x 16, so that lossy formats keep their centres.
 BLOCKS = np.array(
@@ -15,6 +16,15 @@ BLOCKS = np.array(
     np.uint8,
 )
 PATTERN = BLOCKS.repeat(16, axis=0).repeat(16, axis=1)
+
+
+def save_blobs(folder, count, blocks=2, size=(14, 14)):
+    """Saves photos of so many coloured blobs along each side."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        blobs = random.integers(0, 256, (blocks, blocks, 3), np.uint8)
+        photo = Image.fromarray(blobs).resize(size, Image.BILINEAR)
+        photo.save(folder / f"{number}.png")
 
 
 def saved(image, file_format, **options):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from patterns import save_blobs
 from training_together import SECONDS, ended, environments, start
 
 import kcolor  # noqa: F401  registers the colorizer
@@ -48,11 +48,7 @@ EXPERIMENTS = {
 def photos(tmp_path_factory):
     """A folder of coloured blobs, larger than what is cropped of them."""
     folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for number in range(48):
-        blobs = random.integers(0, 256, (3, 3, 3), np.uint8)
-        photo = Image.fromarray(blobs).resize((21, 19), Image.BILINEAR)
-        photo.save(folder / f"{number}.png")
+    save_blobs(folder, 48, blocks=3, size=(21, 19))
     return folder
 
 
