@@ -13,7 +13,7 @@ from jsonargparse.typing import ClosedUnitInterval, restricted_number_type
 
 from kcolor.color import gamut_bins
 from kcolor.errors import UserError
-from kcolor.late import keras
+from kcolor.late import keras, tf
 from kcolor.objectives import register
 from kcolor.objectives.objective import Objective
 from kcolor.objectives.quantiles import bin_at, draw
@@ -143,18 +143,11 @@ class CrossEntropy(Objective):
         `cross_entropy` is that of the softmax and the labels, `nll` that of the
         density on the ab plane, as `mdn` has one.
         """
-        nearest, entropies, least = self._cross_entropies(outputs, ab)
-        weights = keras.ops.take(self.class_weights(), nearest)
-        if self.focal:
-            # What a perfect answer has is no doubt. And not the power of 0,
-            # whose gradient is no number.
-            doubt = 1 - keras.ops.exp(least - entropies)
-            doubt = keras.ops.maximum(doubt, 1e-6)
-            weights = weights * doubt**self.focal
+        values = self._pixel_losses(outputs, ab)
+        names = ("loss", *self.also_logged)
         return {
-            "loss": keras.ops.mean(weights * entropies),
-            "cross_entropy": keras.ops.mean(entropies),
-            "nll": -keras.ops.mean(self.log_density(outputs, ab)),
+            name: keras.ops.mean(found)
+            for name, found in zip(names, values, strict=True)
         }
 
     def log_density(self, outputs, ab):
@@ -163,15 +156,10 @@ class CrossEntropy(Objective):
         That of the softmax with the weights taken back, each bin spread evenly
         over its square.
         """
-        logits = self._own_logits(outputs)
-        nearest = keras.ops.take(
-            soft_encoding(self.bins)[0][:, :1], _cells(ab), axis=0
-        )
-        chosen = keras.ops.take_along_axis(logits, nearest, axis=-1)[..., 0]
-        return chosen - keras.ops.logsumexp(logits, -1) - np.log(BIN_AREA)
+        return -self._pixel_losses(outputs, ab)[-1]
 
     def decode(self, outputs):
-        logits = self._logits(outputs)
+        logits = keras.ops.cast(outputs, "float32") + self._offsets()[0]
         centres = keras.ops.convert_to_tensor(gamut_bins(self.bins))
         # The largest to 0 first: divided by a tiny temperature, no other way
         # round leaves it finite.
@@ -185,7 +173,8 @@ class CrossEntropy(Objective):
         return keras.ops.matmul(shares, centres)
 
     def sample(self, forward, seeds):
-        shares = keras.ops.softmax(self._own_logits(forward()))
+        outputs = keras.ops.cast(forward(), "float32")
+        shares = keras.ops.softmax(outputs + self._offsets()[1])
         quantiles = draw(forward, seeds)
         # Bins of one a are a row. The quantile of all bins in any one order
         # would jump across the plane where neighbours differ little.
@@ -197,69 +186,100 @@ class CrossEntropy(Objective):
         within = math.sqrt(BIN_AREA) * keras.ops.stack([a, b], axis=-1)
         return keras.ops.take(bins, drawn, axis=0) + within
 
-    def _logits(self, outputs):
-        """Returns the outputs as logits, counted from the best constant ones.
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what added to the outputs makes them logits, twice (Q,).
 
-        So a network whose outputs are still near 0 knows the prior already,
-        and does not spend its first epochs on learning it.
+        Of the weighted shares and of the colours' own. Outputs count from the
+        best constant ones, so a network whose outputs are still near 0 knows
+        the prior already, and does not spend its first epochs on learning it.
         """
-        logits = keras.ops.cast(outputs, "float32")
         if self.prior is None:
-            return logits
-        return logits + np.log(self.class_weights() * self.prior)
+            return np.zeros((2, self.bins), np.float32)
+        own = np.log(self.prior)
+        return np.float32(own + np.log(self.class_weights())), np.float32(own)
 
-    def _own_logits(self, outputs):
-        """Returns logits of the colours' own shares, not the weighted ones."""
-        logits = self._logits(outputs)
-        if self.prior is None:
-            return logits
-        return logits - np.log(self.class_weights())
+    def _pixel_losses(self, outputs, ab):
+        """Returns loss, cross entropy and nll of each pixel, three (...)."""
+        outputs = keras.ops.cast(outputs, "float32")
+        log_sums, own_log_sums = self._log_sums(outputs)
+        offsets, own_offsets = self._offsets()
+        indices, shares = self._labels(ab)
+        # A dense target would be gigabytes: since its five weights sum to 1,
+        # -sum w log softmax(z) = logsumexp(z) - sum w z needs five logits.
+        chosen = keras.ops.sum(shares * tf.gather(offsets, indices), -1)
+        chosen = chosen + _expected(outputs, indices, shares)
+        entropies = log_sums - chosen
+        nearest = indices[..., 0]
+        weights = tf.gather(self.class_weights(), nearest)
+        if self.focal:
+            # What a perfect answer has is no doubt. And not the power of 0,
+            # whose gradient is no number.
+            sizes = keras.ops.log(keras.ops.maximum(shares, LEAST_PRIOR))
+            least = -keras.ops.sum(shares * sizes, -1)
+            doubt = 1 - keras.ops.exp(least - entropies)
+            doubt = keras.ops.maximum(doubt, 1e-6)
+            weights = weights * doubt**self.focal
+        own = tf.gather(outputs, nearest[..., None], batch_dims=-1)[..., 0]
+        own = own + tf.gather(own_offsets, nearest)
+        nll = own_log_sums + np.log(BIN_AREA) - own
+        return weights * entropies, entropies, nll
 
-    def _cross_entropies(self, outputs, ab):
-        """Returns each pixel's nearest bin, cross entropy and its least, (...).
-
-        A dense target would be gigabytes: since its five weights sum to 1,
-        -sum w log softmax(z) = logsumexp(z) - sum w z needs only five logits.
-        """
-        logits = self._logits(outputs)
+    def _labels(self, ab):
+        """Returns each ab's bins, nearest first, and their shares, (..., n)."""
         cell = _cells(ab)
         table, shares = soft_encoding(self.bins)
-        indices = keras.ops.take(table, cell, axis=0)
-        shares = keras.ops.take(shares, cell, axis=0)
+        indices, shares = tf.gather(table, cell), tf.gather(shares, cell)
         if self.labels == "hard":
-            indices, shares = indices[..., :1], keras.ops.ones_like(cell)
-            shares = keras.ops.cast(shares, "float32")[..., None]
-        expected = _expected(logits, indices, shares)
-        entropies = keras.ops.logsumexp(logits, -1) - expected
-        sizes = keras.ops.log(keras.ops.maximum(shares, LEAST_PRIOR))
-        return indices[..., 0], entropies, -keras.ops.sum(shares * sizes, -1)
+            return indices[..., :1], keras.ops.ones_like(shares[..., :1])
+        return indices, shares
+
+    def _log_sums(self, outputs):
+        """Returns logsumexp of the weighted and of the own logits, two (...).
+
+        As exp(z + k) = exp(z) exp(k), the exponentials of the outputs, which
+        are most of the work, serve both.
+        """
+        factors = np.exp(np.stack(self._offsets(), axis=-1))
+        largest = keras.ops.max(outputs, -1, keepdims=True)
+        largest = keras.ops.stop_gradient(largest)
+        sums = keras.ops.matmul(keras.ops.exp(outputs - largest), factors)
+        logs = keras.ops.log(sums) + largest
+        return logs[..., 0], logs[..., 1]
 
 
 def _expected(logits, indices, shares):
     """Returns the sums of a few of the logits, each times its share, (...).
 
-    As plain sums would be. Their gradient is scattered to its places at once,
-    where that of `take_along_axis` counts all logits.
+    As plain sums would be. Their gradient is written to its places at once,
+    where that of `take_along_axis` counts all logits and a scattered sum takes
+    six times as long.
 
     Args:
         logits: (..., Q).
-        indices: int (..., few), of the logits.
+        indices: int (..., few), of the logits, no two of a pixel the same.
         shares: (..., few).
     """
 
     @keras.ops.custom_gradient
     def expected(logits):
-        chosen = keras.ops.take_along_axis(logits, indices, axis=-1)
+        chosen = tf.gather(logits, indices, batch_dims=-1)
 
         def gradient(upstream):
             *photos, bins = keras.ops.shape(logits)
             pixels = math.prod(photos)
-            values = keras.ops.reshape(upstream[..., None] * shares, (-1,))
             few = indices.shape[-1]
             rows = keras.ops.repeat(keras.ops.arange(pixels), few)
-            places = keras.ops.reshape(indices, (-1,))
-            places = keras.ops.stack([rows, places], axis=-1)
-            found = keras.ops.scatter(places, values, (pixels, bins))
+            found = tf.raw_ops.SparseToDense(
+                sparse_indices=keras.ops.stack(
+                    [rows, keras.ops.reshape(indices, (-1,))], axis=-1
+                ),
+                output_shape=(pixels, bins),
+                sparse_values=keras.ops.reshape(
+                    upstream[..., None] * shares, (-1,)
+                ),
+                default_value=0.0,
+                validate_indices=False,  # they need not be in order
+            )
             return keras.ops.reshape(found, (*photos, bins))
 
         return keras.ops.sum(shares * chosen, -1), gradient
