@@ -8,6 +8,7 @@ RUN; `colouring` the extra `peers`. Nothing else should run meanwhile.
 """
 
 import argparse
+import functools
 import os
 import statistics
 import subprocess
@@ -229,7 +230,6 @@ def colouring(options) -> None:
 
     torch.set_num_threads(os.cpu_count())
     network = UNet(1, 2).eval()
-    painter = Painter(options.run, Look())
     random = np.random.default_rng(0)
     small = random.integers(0, 256, (12, 16, 3), np.uint8)
     large = np.asarray(Image.fromarray(small).resize((4000, 3000)))
@@ -238,7 +238,7 @@ def colouring(options) -> None:
         for n in range(64)
     ]
 
-    def ours(photos) -> None:
+    def ours(painter, photos) -> None:
         for photo, (ab,) in zip(photos, painter.colours(photos), strict=True):
             painter.paint(photo, ab)
 
@@ -266,18 +266,23 @@ def colouring(options) -> None:
             lab[..., 1:] = up[0].permute(1, 2, 0).numpy()
             np.uint8(np.round(255 * lab2rgb(lab)))
 
+    ways = {
+        "kcolor, along edges": functools.partial(
+            ours, Painter(options.run, Look())
+        ),
+        "kcolor, bilinear": functools.partial(
+            ours, Painter(options.run, Look(upsample="bilinear"))
+        ),
+        "PyTorch, bilinear": theirs,
+    }
     for name, photos, rounds in (
         ("12 megapixels", [large], 3),
         ("64 of 256x256", many, ROUNDS),
     ):
         found = alternated(
             {
-                "kcolor, along edges": lambda p=photos: seconds_of(
-                    lambda: ours(p)
-                ),
-                "PyTorch, bilinear": lambda p=photos: seconds_of(
-                    lambda: theirs(p)
-                ),
+                who: lambda way=way, p=photos: seconds_of(lambda: way(p))
+                for who, way in ways.items()
             },
             rounds,
         )

@@ -11,6 +11,7 @@ so does the colour.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import tensorflow as tf
@@ -229,49 +230,63 @@ def _joint_bilateral(
         coarse: (h, w, 1), its lightness.
         fine: (H, W, 1), the lightness of the same photo, larger.
     """
-    pixels = tf.concat([coarse, ab], axis=-1)
-    nearest, away = zip(
-        *(
-            _nearest(tf.shape(ab)[axis], tf.shape(fine)[axis])
-            for axis in range(2)
-        ),
-        strict=True,
-    )
     side = 2 * REACH + 1
+    rows, columns = (
+        _neighbours(tf.shape(ab)[axis], tf.shape(fine)[axis])
+        for axis in range(2)
+    )
+    # Plane by plane, and all columns first: numbers that lie beside each other
+    # are read and computed at once.
+    unit = ALIKE * math.sqrt(2)
+    fine = fine[..., 0] / unit
+    planes = [coarse[..., 0] / unit, *tf.unstack(ab, 2, axis=-1)]
+    planes = [
+        tf.transpose(tf.gather(plane, columns[0], axis=1), (1, 0, 2))
+        for plane in planes
+    ]
 
-    def add(number, total, weights):
-        shifts = number // side - REACH, number % side - REACH
-        seen, weight = pixels, 1.0
-        for axis, shift in enumerate(shifts):
-            place = nearest[axis] + shift
-            place = tf.clip_by_value(place, 0, tf.shape(ab)[axis] - 1)
-            seen = tf.gather(seen, place, axis=axis)
-            far = (away[axis] + tf.cast(shift, tf.float32)) / NEAR
-            shape = [1, 1, 1]
-            shape[axis] = -1
-            weight *= tf.reshape(tf.exp(-(far**2) / 2), shape)
-        other = (seen[..., :1] - fine) / ALIKE
+    def add(number, total_a, total_b, weights):
+        row, column = number // side, number % side
+        lightness, a, b = (
+            tf.gather(plane[column], rows[0][row]) for plane in planes
+        )
+        alike = tf.exp(-tf.math.squared_difference(lightness, fine))
         # Something of all, should none be alike.
-        weight *= tf.exp(-(other**2) / 2) + 1e-6
-        return number + 1, total + weight * seen[..., 1:], weights + weight
+        weight = (alike + 1e-6) * rows[1][row][:, None] * columns[1][column]
+        return (
+            number + 1,
+            total_a + weight * a,
+            total_b + weight * b,
+            weights + weight,
+        )
 
     zeros = tf.zeros_like(fine)
-    _, total, weights = tf.while_loop(
+    _, total_a, total_b, weights = tf.while_loop(
         lambda number, *_: number < side**2,
         add,
-        (0, tf.concat([zeros, zeros], -1), zeros),
+        (0, zeros, zeros, zeros),
         parallel_iterations=1,
     )
-    return total / weights
+    return tf.stack([total_a / weights, total_b / weights], axis=-1)
 
 
-def _nearest(size: tf.Tensor, resized: tf.Tensor):
-    """Returns each pixel's nearest on a line of another size, and how far."""
+def _neighbours(size: tf.Tensor, resized: tf.Tensor):
+    """Returns what is near each pixel of a line that has another size.
+
+    Args:
+        size: Of the line, in pixels.
+        resized: Of the other.
+
+    Returns:
+        Places on the line, int32 (2 REACH + 1, resized), and their weights.
+    """
     ratio = tf.cast(size, tf.float32) / tf.cast(resized, tf.float32)
     # Pixels have their values at their centres.
     place = (tf.range(tf.cast(resized, tf.float32)) + 0.5) * ratio - 0.5
-    nearest = tf.round(place)
-    return tf.cast(nearest, tf.int32), nearest - place
+    shifts = tf.range(-REACH, REACH + 1.0)[:, None]
+    near = tf.round(place) + shifts
+    weights = tf.exp(-(((near - place) / NEAR) ** 2) / 2)
+    return tf.clip_by_value(tf.cast(near, tf.int32), 0, size - 1), weights
 
 
 def _slope(lightness: tf.Tensor, ab: tf.Tensor) -> tf.Tensor:
