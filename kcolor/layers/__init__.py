@@ -185,6 +185,31 @@ class Crop(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kcolor")
+class Dense(keras.layers.Dense):
+    """Keras' layer, whose two gradients are computed one after the other.
+
+    For each TensorFlow's library orders large matrices in its own way, which
+    takes the memory of the weights once more.
+    """
+
+    def call(self, inputs, training=None):
+        outputs = _product(inputs, tf.convert_to_tensor(self.kernel))
+        return self.activation(tf.nn.bias_add(outputs, self.bias))
+
+
+@tf.custom_gradient
+def _product(inputs, kernel):
+    """Returns (N, filters) of (N, channels) and (channels, filters)."""
+
+    def gradients(upstream):
+        of_inputs = tf.matmul(upstream, kernel, transpose_b=True)
+        with tf.control_dependencies([of_inputs]):
+            return of_inputs, tf.matmul(inputs, upstream, transpose_a=True)
+
+    return tf.matmul(inputs, kernel), gradients
+
+
+@keras.saving.register_keras_serializable("kcolor")
 class DepthToSpace(keras.layers.Layer):
     """Spreads each four channels over a square of 2x2 pixels.
 

@@ -114,7 +114,7 @@ class CNN(Architecture):
             # step than one of the 1x1 convolution. Without this the first
             # epochs go into coming back.
             calm = math.sqrt(self.filters[-1] / x.shape[-1])
-            x = keras.layers.Dense(side * side * channels, name="head")(x)
+            x = layers.Dense(side * side * channels, name="head")(x)
             x = keras.layers.Rescaling(calm, name="calm")(x)
             x = keras.layers.Reshape((side, side, channels), name="pixels")(x)
         else:

@@ -85,6 +85,12 @@ def test_instance_normalisation_is_keras_group_normalisation(shape, training):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
+def test_a_dense_layer_is_keras_own():
+    ours, theirs = twins(layers.Dense(7), keras.layers.Dense(7), (4, 5))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
 def test_a_crop_is_keras_own():
     keras_own = keras.layers.Cropping2D(((1, 0), (1, 0)))
     ours, theirs = twins(layers.Crop(), keras_own, (2, 5, 4, 3))

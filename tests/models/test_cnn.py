@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kcolor import layers
 from kcolor.errors import UserError
 from kcolor.models.cnn import CNN
 
@@ -29,7 +30,7 @@ class CountedDense(keras.layers.Dense):
 @pytest.fixture
 def poster_at_64(monkeypatch):
     # Really built, its linear layer alone takes 1.1 GB.
-    monkeypatch.setattr(keras.layers, "Dense", CountedDense)
+    monkeypatch.setattr(layers, "Dense", CountedDense)
     return CNN().build(image_size=64, planes=1, channels=2)
 
 
