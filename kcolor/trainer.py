@@ -425,7 +425,7 @@ def _fit(
         )
 
     # === The loop ===
-    with Signals() as signals:
+    with Signals() as signals, distribution.watched(signals):
         while step < total_steps and not scheme.stop_training:
             epoch, first = divmod(step, steps_per_epoch)
             if first == 0:

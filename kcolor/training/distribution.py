@@ -7,17 +7,21 @@ import functools
 import json
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kcolor.errors import UserError, WorkerLost, first_line
+from kcolor.errors import Interrupted, UserError, WorkerLost, first_line
+from kcolor.signals import Signals
 from kcolor.terminal import say
 
 CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow has for it
 KINDS = ("chief", "worker")  # of machines that train
+PAUSE = 0.5  # seconds before another worker is called again
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,15 @@ class Distribution:
         self.from_chief([1.0])
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self, signals: Signals | None = None) -> Iterator[None]:
         """Tells the loss of a worker in the block from other errors.
+
+        Args:
+            signals: What notes signals meanwhile, if something does.
 
         Raises:
             WorkerLost: One is gone.
+            Interrupted: One is, and this one was asked to end, too.
         """
         try:
             yield
@@ -97,6 +105,12 @@ class Distribution:
                 or "collective" in told
             ):
                 raise
+            if signals is not None and signals.received:
+                raise Interrupted(
+                    signals.received,
+                    "other workers had ended before: start the same command "
+                    "again on each machine to go on from the newest checkpoint",
+                ) from error
             raise WorkerLost(
                 "another worker is gone: start the same command again on each "
                 "machine where it has ended, they go on from the newest "
@@ -175,7 +189,9 @@ def open_distribution(devices: int) -> Distribution:
         if devices == 1:
             return Distribution(tf.distribute.get_strategy())
         return Distribution(_mirrored(devices, kind))
-    return Distribution(_joined(place, devices, kind), *place)
+    addresses, worker = place
+    strategy = _joined(addresses, worker, devices, kind)
+    return Distribution(strategy, len(addresses), worker)
 
 
 # What replicas tell each other TensorFlow counts for each strategy anew, and
@@ -190,44 +206,78 @@ def _mirrored(devices: int, kind: str) -> tf.distribute.Strategy:
 
 @functools.cache
 def _joined(
-    place: tuple[int, int], devices: int, kind: str
+    addresses: tuple[str, ...], worker: int, devices: int, kind: str
 ) -> tf.distribute.Strategy:
-    """Waits for the other workers, and for signals that ask to end."""
+    """Waits for the other workers, and returns what they train by."""
     physical = tf.config.list_physical_devices(kind)
     _check_devices(devices, len(physical), kind)
     if kind == "GPU":
         tf.config.set_visible_devices(physical[:devices], kind)
-    workers, worker = place
-    say(f"worker {worker + 1} of {workers}: waiting for the others")
-    found = []
-
-    def join() -> None:
-        try:
-            found.append(tf.distribute.MultiWorkerMirroredStrategy())
-        except (RuntimeError, tf.errors.OpError) as error:
-            found.append(error)
-
-    # TensorFlow waits without an end, and lets no signal through.
-    thread = threading.Thread(target=join, daemon=True)
-    is_main = threading.current_thread() is threading.main_thread()
+    say(f"worker {worker + 1} of {len(addresses)}: waiting for the others")
+    meet(addresses, worker)
+    # TensorFlow takes over signals that ask to end.
     handlers = {
         number: signal.getsignal(number)
         for number in (signal.SIGINT, signal.SIGTERM)
-        if is_main
     }
-    thread.start()
-    while thread.is_alive():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        thread.join(0.2)
-    (joined,) = found
-    if isinstance(joined, Exception):
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, tf.errors.OpError) as error:
         raise UserError(
-            f"{CLUSTER}: the workers cannot be joined ({first_line(joined)}): "
-            "see that the address is this machine's, its port free, and that "
-            "TensorFlow was not used before"
-        ) from joined
-    return joined
+            f"{CLUSTER}: the workers cannot be joined ({first_line(error)}): "
+            "see that TensorFlow was not used before"
+        ) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def meet(addresses: Sequence[str], worker: int) -> None:
+    """Waits until all workers have been at their addresses.
+
+    TensorFlow, too, waits for them, but deaf to signals.
+
+    Args:
+        addresses: Of all workers, "HOST:PORT".
+        worker: Which of them this is.
+
+    Raises:
+        UserError: An address is malformed, or this worker's port is in use.
+    """
+    places = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            raise UserError(
+                f"{CLUSTER}: '{address}' is no address: give HOST:PORT"
+            )
+        places.append((host.strip("[]"), int(port)))
+    port = places[worker][1]
+    is_dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual else socket.AF_INET
+    try:
+        server = socket.create_server(
+            ("", port), family=family, dualstack_ipv6=is_dual
+        )
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"{CLUSTER}: port {port} cannot be listened at "
+            f"({getattr(error, 'strerror', None) or error}): end what uses it, "
+            "or give another"
+        ) from error
+    with server:
+        for number, place in enumerate(places):
+            while number != worker and not _answers(place):
+                time.sleep(PAUSE)
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _check_devices(wanted: int, found: int, kind: str) -> None:
@@ -237,8 +287,8 @@ def _check_devices(wanted: int, found: int, kind: str) -> None:
         )
 
 
-def _place() -> tuple[int, int] | None:
-    """Returns how many workers there are and which this is; None if alone."""
+def _place() -> tuple[tuple[str, ...], int] | None:
+    """Returns all workers' addresses and which this is; None if alone."""
     text = os.environ.get(CLUSTER, "").strip()
     if not text:
         return None
@@ -246,24 +296,27 @@ def _place() -> tuple[int, int] | None:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
         kind, index = task["type"], int(task["index"])
-        counts = {name: len(cluster.get(name, ())) for name in cluster}
+        hosts = {
+            name: [str(host) for host in cluster[name]] for name in cluster
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{CLUSTER} is malformed ({first_line(error)}): give "
             '{"cluster": {"worker": ["HOST:PORT", ...]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
-    if kind not in KINDS or not 0 <= index < counts.get(kind, 0):
+    if kind not in KINDS or not 0 <= index < len(hosts.get(kind, ())):
         raise UserError(
             f"{CLUSTER}: the cluster has no {kind} {index} that trains: tasks "
             f"are of type {' or '.join(KINDS)}, and in the cluster"
         )
-    unknown = set(counts) - set(KINDS)
+    unknown = set(hosts) - set(KINDS)
     if unknown:
         raise UserError(
             f"{CLUSTER}: '{min(unknown)}' takes no part in this training: "
             f"leave it out of the cluster"
         )
-    before = counts.get("chief", 0) if kind == "worker" else 0
-    workers = sum(counts.values())
-    return None if workers == 1 else (workers, before + index)
+    chiefs = hosts.get("chief", [])
+    addresses = (*chiefs, *hosts.get("worker", []))
+    worker = index + (len(chiefs) if kind == "worker" else 0)
+    return None if len(addresses) == 1 else (addresses, worker)

@@ -1,8 +1,11 @@
 """Several devices and several workers train as one does."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -10,13 +13,23 @@ import keras
 import numpy as np
 import pytest
 from patterns import save_blobs
-from training_together import SECONDS, ended, environments, start
+from training_together import (
+    SECONDS,
+    ended,
+    environments,
+    free_ports,
+    start,
+)
 
 import kcolor  # noqa: F401  registers the colorizer
 from kcolor import replicas
 from kcolor.data.pipeline import batches
 from kcolor.errors import UserError
-from kcolor.training.distribution import Distribution, open_distribution
+from kcolor.training.distribution import (
+    Distribution,
+    meet,
+    open_distribution,
+)
 
 COMMON = {
     "image_size": 16,
@@ -113,7 +126,6 @@ def test_two_replicas_give_the_weights_of_one(assert_same_as_one, how):
         {"devices": 2},
         {"workers": 2},
         {"workers": 4},
-        {"workers": 2, "devices": 2},
     ],
 )
 def test_several_replicas_give_the_weights_of_one(assert_same_as_one, how):
@@ -247,9 +259,9 @@ def workers(photos, tmp_path):
         process.kill()
 
 
-def wait_for(path):
+def wait_for(folder, pattern):
     end = time.monotonic() + SECONDS
-    while not path.exists():
+    while not list(folder.glob(pattern)):
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -263,7 +275,7 @@ def said(process):
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_worker_that_dies_and_comes_back_goes_on(workers, tmp_path, number):
     first = [workers(0), workers(1)]
-    wait_for(tmp_path / "run" / "history.csv")
+    wait_for(tmp_path / "run" / "checkpoints", "step-*")
     first[number].kill()
     again = workers(number)
     other = first[1 - number]
@@ -280,7 +292,7 @@ def test_a_worker_that_dies_and_comes_back_goes_on(workers, tmp_path, number):
 @pytest.mark.slow
 def test_a_signal_to_one_worker_ends_all_of_them(workers, tmp_path):
     running = [workers(0), workers(1)]
-    wait_for(tmp_path / "run" / "history.csv")
+    wait_for(tmp_path / "run" / "checkpoints", "step-*")
     running[1].terminate()
     for process in running:
         assert process.wait(SECONDS) == 143, said(process)
@@ -291,6 +303,55 @@ def test_a_signal_to_one_worker_ends_all_of_them(workers, tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_waits_for_the_others_can_be_ended(workers):
     alone = workers(0)
-    time.sleep(15)
+    time.sleep(30)
     alone.terminate()
     assert alone.wait(30) in (-15, 143)
+    assert said(alone) == "worker 1 of 2: waiting for the others\n"
+
+
+@pytest.mark.slow
+def test_a_signal_is_not_lost_with_another_worker(workers, tmp_path):
+    running = [workers(0), workers(1)]
+    wait_for(tmp_path / "run" / "checkpoints", "step-*")
+    running[0].send_signal(signal.SIGSTOP)
+    running[1].kill()
+    running[0].terminate()
+    running[0].send_signal(signal.SIGCONT)
+    assert running[0].wait(SECONDS) == 143
+    assert "waiting for it" not in said(running[0])
+
+
+def test_workers_wait_until_all_have_been_there():
+    ports = free_ports(3)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+
+    def work(number):
+        meet(addresses, number)
+        servers.append(socket.create_server(("", ports[number])))  # as TF does
+
+    servers = []
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads[1:]:
+        thread.start()
+    threads[1].join(1)
+    assert threads[1].is_alive()
+    assert threads[2].is_alive()
+    threads[0].start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert len(servers) == 3
+    for server in servers:
+        server.close()
+
+
+def test_a_workers_port_in_use_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=rf"TF_CONFIG: port {port} .* use"):
+            meet([f"127.0.0.1:{port}", "127.0.0.1:1"], 0)
+
+
+@pytest.mark.parametrize("address", ["a", "a:b", ":1", "a:99999"])
+def test_what_is_no_address_is_told(address):
+    with pytest.raises(UserError, match="TF_CONFIG: "):
+        meet([address, "a:1"], 0)

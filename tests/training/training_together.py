@@ -43,7 +43,7 @@ def environments(workers):
     alone = dict(os.environ, CUDA_VISIBLE_DEVICES="")
     if workers == 1:
         return [alone]
-    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(workers)]}
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(workers)]}
     tasks = ({"type": "worker", "index": index} for index in range(workers))
     return [
         alone | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
@@ -66,7 +66,8 @@ def ended(processes):
     ]
 
 
-def _free_ports(count):
+def free_ports(count):
+    """Returns so many ports that nothing uses."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind(("localhost", 0))
