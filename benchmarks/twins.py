@@ -6,6 +6,7 @@ Forward and all gradients, in bfloat16, at the shapes of the networks that
 `peers.py` trains; the two take turns. Nothing else should run meanwhile.
 """
 
+import argparse
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -132,6 +133,9 @@ def adams():
 
 def main() -> None:
     """Prints the table."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     keras.config.set_dtype_policy("mixed_bfloat16")
     pairs = {
         what: (step_of(ours, shape), step_of(theirs, shape))

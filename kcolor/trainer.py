@@ -81,19 +81,20 @@ def train(
     """
     experiment.check()
     distribution = open_distribution(devices)
-    distribution.check(experiment.batch_size)
-    experiment = resolve(experiment, distribution.replicas)
     path = Path(run) if run is not None else None
+    with distribution.watched(), distribution.together():
+        distribution.check(experiment.batch_size)
+        experiment = resolve(experiment, distribution.replicas)
+        if distribution.workers > 1 and path is None:
+            raise UserError(
+                "several workers need --run DIR, a folder that all see"
+            )
     with (
         _prepared_keras(experiment),
         distribution.watched(),
         contextlib.ExitStack() as stack,
     ):
         if distribution.workers > 1:
-            if path is None:
-                raise UserError(
-                    "several workers need --run DIR, a folder that all see"
-                )
             # Started again by whoever watches it, a worker goes on.
             resume = Run(path).config.exists()
         with distribution.chief_first():
@@ -102,14 +103,17 @@ def train(
                 opened = stack.enter_context(opening)
             else:
                 opened = Run(path)
-        if data is None:
-            data = decoded(
-                experiment.data,
-                experiment.image_size,
-                experiment.validation_share,
-            )
-        _check_data(experiment, data)
+        with distribution.together():
+            if data is None:
+                data = decoded(
+                    experiment.data,
+                    experiment.image_size,
+                    experiment.validation_share,
+                )
+            _check_data(experiment, data)
         with distribution.chief_first():
+            if not distribution.is_chief:
+                opened.check_settings(experiment)
             if resume or not distribution.is_chief:
                 opened.check_fingerprint(data.fingerprint)
             else:

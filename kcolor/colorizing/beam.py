@@ -33,7 +33,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.runner import PipelineState, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from apache_beam.utils.shared import Shared
 
@@ -194,6 +194,8 @@ def colorize_archive(
     with _told():
         for path in (*sources, out):
             _check_known(path)
+        if os.path.isfile(out):
+            raise UserError(f"'{out}' is a file: give a folder")
         tasks = _tasks(sources, out, suffix, look.samples)
         # One list of what is there, where asking for each file would be slow.
         there = set(_listed(out))
@@ -248,9 +250,15 @@ def pipeline_options(flags: Sequence[str]) -> PipelineOptions:
             options = PipelineOptions(list(flags))
             given = options.get_all_options(retain_unknown_options=True)
             known = PipelineOptions([]).get_all_options()
+            # Beam itself asks for it only when all else is done.
+            create_runner(
+                options.view_as(StandardOptions).runner or "DirectRunner"
+            )
     except SystemExit:  # of argparse, which has told why
         *_, reason = notes.getvalue().strip().splitlines()
         raise UserError(reason.partition("error: ")[2]) from None
+    except (ValueError, ImportError) as error:
+        raise UserError(first_line(error)) from error
     # Beam itself leaves out what it does not know.
     for name in given.keys() - known.keys():
         raise UserError(f"unknown option --{name}: neither kcolor's nor Beam's")

@@ -66,24 +66,43 @@ class Distribution:
             )
 
     @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Ends a block in all workers where one of them cannot go on.
+
+        Raises:
+            UserError: Another cannot. What this one raises, it raises on.
+        """
+        error = None
+        try:
+            yield
+        except Exception as caught:
+            error = caught
+        has_failed = self.largest(0 if error is None else 1)
+        if error is not None:
+            raise error
+        if has_failed:
+            raise UserError("another worker has given up: see what it says")
+
+    @contextlib.contextmanager
     def chief_first(self) -> Iterator[None]:
         """Lets the others wait until the chief has done a block, too.
 
         Raises:
-            UserError: The chief could not.
+            UserError: Another cannot. What this one raises, it raises on.
         """
-        if not self.is_chief:
-            (is_done,) = self.from_chief([0.0])
-            if not is_done:
-                raise UserError("the chief has given up: see what it says")
-            yield
-            return
-        try:
-            yield
-        except UserError:
-            self.from_chief([0.0])
-            raise
-        self.from_chief([1.0])
+        with self.together():
+            if self.is_chief:
+                try:
+                    yield
+                except Exception:
+                    self.from_chief([0.0])
+                    raise
+                self.from_chief([1.0])
+            else:
+                (is_done,) = self.from_chief([0.0])
+                if not is_done:
+                    raise UserError("the chief has given up: see what it says")
+                yield
 
     @contextlib.contextmanager
     def watched(self, signals: Signals | None = None) -> Iterator[None]:
@@ -295,20 +314,26 @@ def _place() -> tuple[tuple[str, ...], int] | None:
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        kind, index = task["type"], int(task["index"])
+        kind, index = task["type"], task["index"]
+        if type(index) is not int or not all(
+            isinstance(found, list) for found in cluster.values()
+        ):
+            raise TypeError(
+                "a list of addresses, or an index, is something else"
+            )
         hosts = {
             name: [str(host) for host in cluster[name]] for name in cluster
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{CLUSTER} is malformed ({first_line(error)}): give "
+            f"{CLUSTER} is malformed ({_fault(error)}): give "
             '{"cluster": {"worker": ["HOST:PORT", ...]}, '
             '"task": {"type": "worker", "index": 0}}'
         ) from error
     if kind not in KINDS or not 0 <= index < len(hosts.get(kind, ())):
         raise UserError(
-            f"{CLUSTER}: the cluster has no {kind} {index} that trains: tasks "
-            f"are of type {' or '.join(KINDS)}, and in the cluster"
+            f"{CLUSTER}: there is no {kind} {index} that trains: the cluster "
+            f"has {_told(hosts)}"
         )
     unknown = set(hosts) - set(KINDS)
     if unknown:
@@ -320,3 +345,22 @@ def _place() -> tuple[tuple[str, ...], int] | None:
     addresses = (*chiefs, *hosts.get("worker", []))
     worker = index + (len(chiefs) if kind == "worker" else 0)
     return None if len(addresses) == 1 else (addresses, worker)
+
+
+def _fault(error: Exception) -> str:
+    """Returns what is wrong with a text that should describe a cluster."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, AttributeError):
+        return "it is no object"
+    return first_line(error)
+
+
+def _told(hosts: dict[str, list[str]]) -> str:
+    """Returns the numbers of all tasks that train, in words."""
+    told = [
+        f"{kind} {', '.join(map(str, range(len(hosts[kind]))))}"
+        for kind in KINDS
+        if hosts.get(kind)
+    ]
+    return " and ".join(told) or f"no {' or '.join(KINDS)}"

@@ -294,7 +294,7 @@ def other_experiment(run: Path | str, name: str, there, here) -> UserError:
     """Returns the error for a run that belongs to another experiment."""
     return UserError(
         f"run '{run}' belongs to another experiment: {name} is {there} there, "
-        f"{here} here: give another --run, or resume with its own settings"
+        f"{here} here: give another --run, or its own settings"
     )
 
 

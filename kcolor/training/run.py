@@ -79,6 +79,24 @@ class Run:
         with whole(self.config) as path:
             path.write_text(experiment.to_yaml())
 
+    def check_settings(self, experiment: Experiment) -> None:
+        """Refuses other settings than those of the start.
+
+        Raises:
+            UserError: They differ, or here is no such run.
+        """
+        if not self.config.exists():
+            raise UserError(
+                f"run '{self.path}' of the chief is not here: give all workers "
+                "the same --run, a folder that all of them see"
+            )
+        written = yaml.safe_load(self.config.read_text())
+        ours = dataclasses.asdict(experiment)
+        for name in {**written, **ours}:
+            if written.get(name) != ours.get(name):
+                there, here = written.get(name), ours.get(name)
+                raise other_experiment(self.path, name, there, here)
+
     def check_fingerprint(self, fingerprint: str) -> None:
         """Refuses to go on with other photos than those of the start."""
         written = json.loads(self.environment.read_text())["data_fingerprint"]
@@ -175,12 +193,7 @@ def _check_resumable(run: Run, experiment: Experiment) -> None:
             f"run '{run.path}' is finished, nothing is left to resume: see "
             f"'{run.metrics}'"
         )
-    written = yaml.safe_load(run.config.read_text())
-    ours = dataclasses.asdict(experiment)
-    for name in {**written, **ours}:
-        if written.get(name) != ours.get(name):
-            there, here = written.get(name), ours.get(name)
-            raise other_experiment(run.path, name, there, here)
+    run.check_settings(experiment)
 
 
 class Checkpoints:

@@ -140,6 +140,21 @@ def test_several_replicas_give_the_weights_of_one(assert_same_as_one, how):
     [
         ("{", ["malformed", "cluster"]),
         ("[]", ["malformed", "cluster"]),
+        ("{}", ["'cluster' is missing"]),
+        (
+            {
+                "cluster": {"worker": "a:1"},
+                "task": {"type": "worker", "index": 0},
+            },
+            ["malformed", "list"],
+        ),
+        (
+            {
+                "cluster": {"worker": ["a:1", "b:1"]},
+                "task": {"type": "worker", "index": 0.5},
+            },
+            ["malformed", "index"],
+        ),
         ('{"cluster": {"worker": ["a:1", "b:1"]}}', ["malformed", "task"]),
         (
             {
@@ -244,11 +259,14 @@ def workers(photos, tmp_path):
     command = [str(program), *flags.split()]
     places, running = environments(2), []
 
-    def begin(number):
+    def begin(number, *flags):
         told = (tmp_path / f"{number}-{len(running)}.txt").open("w+")
         running.append(
             subprocess.Popen(
-                command, env=places[number], stdout=told, stderr=told
+                [*command, *flags],
+                env=places[number],
+                stdout=told,
+                stderr=told,
             )
         )
         running[-1].told = told
@@ -307,6 +325,22 @@ def test_a_worker_that_waits_for_the_others_can_be_ended(workers):
     alone.terminate()
     assert alone.wait(30) in (-15, 143)
     assert said(alone) == "worker 1 of 2: waiting for the others\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--learning-rate", "0.01"], "learning_rate is 0.001 there, 0.01"),
+        (["--run", "another"], "'another' of the chief is not here"),
+        (["--data", "nothing"], "'nothing'"),
+    ],
+)
+def test_a_worker_unlike_the_chief_ends_all(workers, flags, word):
+    running = [workers(0), workers(1, *flags)]
+    assert [process.wait(SECONDS) for process in running] == [2, 2]
+    assert "another worker has given up: see" in said(running[0])
+    assert word in said(running[1])
 
 
 @pytest.mark.slow
