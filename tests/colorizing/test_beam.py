@@ -189,11 +189,14 @@ def test_what_cannot_be_coloured_as_a_whole_is_one_clear_error(
         ([archive], {"flags": ["--no_such_thing=1"]}, "unknown option --no_s"),
         ([archive], {"flags": ["--direct_num_workers=x"]}, "invalid int"),
         ([archive], {"flags": ["b.png"]}, "'b.png' is out of place"),
+        ([archive], {"flags": ["--runner=Nope"]}, "runner: Nope"),
         ([archive], {"look": Look(samples=2)}, "knows one answer"),
     ]:
         with pytest.raises(UserError, match=words) as raised:
             run(l2_file, sources, out, **options)
         assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match=r"a\.png' is a file: give a folder"):
+        run(l2_file, [archive], archive / "a.png")
     with pytest.raises(UserError, match="would be overwritten"):
         run(l2_file, [archive], archive, overwrite=True)
     with pytest.raises(UserError, match="does not exist"):
