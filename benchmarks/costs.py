@@ -371,11 +371,14 @@ MEASURED = {
 
 def main() -> None:
     """Measures what is named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=", ".join(MEASURED)
     )
-    parser.add_argument("--data", default="demo")
+    parser.add_argument("--data", default="demo", help="photos: a folder")
     parser.add_argument("--run", help="of a U-Net, for colouring and tflite")
     options = parser.parse_args()
     for name in options.names or MEASURED:

@@ -535,12 +535,25 @@ def processor() -> str:
 
 def main() -> int:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=USUAL)
-    parser.add_argument("--data", default="demo")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of a turn")
-    parser.add_argument("--trial", type=float, default=5.0, help="seconds")
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        choices=CASES,
+        default=USUAL,
+        help="training steps",
+    )
+    parser.add_argument("--data", default="demo", help="photos: a folder")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each")
+    parser.add_argument(
+        "--seconds", type=float, default=8.0, help="of a turn, at least"
+    )
+    parser.add_argument(
+        "--trial", type=float, default=5.0, help="seconds of a trial"
+    )
     parser.add_argument(
         "--only",
         nargs="+",

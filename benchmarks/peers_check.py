@@ -123,9 +123,18 @@ def torch_twin(case: Case, path: Path) -> list[str]:
 
 def main() -> int:
     """Says whether they are the same."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=USUAL)
-    parser.add_argument("--data", default="demo")
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        choices=CASES,
+        default=USUAL,
+        help="training steps",
+    )
+    parser.add_argument("--data", default="demo", help="photos: a folder")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     is_same = True
