@@ -533,10 +533,10 @@ def processor() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores"
 
 
-def main() -> int:
-    """Prints the tables."""
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """Returns a parser of what to compare, for the command that `doc` tells."""
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
+        description=doc.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
@@ -547,6 +547,12 @@ def main() -> int:
         help="training steps",
     )
     parser.add_argument("--data", default="demo", help="photos: a folder")
+    return parser
+
+
+def main() -> int:
+    """Prints the tables."""
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument(
         "--seconds", type=float, default=8.0, help="of a turn, at least"

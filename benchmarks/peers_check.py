@@ -6,7 +6,6 @@ Weights are copied from Keras to PyTorch, outputs and the losses of three
 training steps compared. Ends with 1 if something differs.
 """
 
-import argparse
 import os
 import pickle
 import sys
@@ -16,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from peers import (
     CASES,
-    USUAL,
     Case,
     Setting,
     in_own_process,
     our_scheme,
+    parser_of,
     parts_of,
     prepare,
     their_training,
@@ -123,19 +122,7 @@ def torch_twin(case: Case, path: Path) -> list[str]:
 
 def main() -> int:
     """Says whether they are the same."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--cases",
-        nargs="+",
-        choices=CASES,
-        default=USUAL,
-        help="training steps",
-    )
-    parser.add_argument("--data", default="demo", help="photos: a folder")
-    options = parser.parse_args()
+    options = parser_of(__doc__).parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     is_same = True
     for name in options.cases:
