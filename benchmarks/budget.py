@@ -18,7 +18,8 @@ from pathlib import Path
 
 import keras
 import yaml
-from throughput import SIZE, in_own_process
+from processes import in_own_process
+from throughput import SIZE
 
 from kcolor.data.pipeline import batches
 from kcolor.data.prepare import load

@@ -10,7 +10,8 @@ machine.
 import argparse
 import sys
 
-from throughput import SIZE, in_own_process, rate_of_training, scheme_of
+from processes import in_own_process
+from throughput import SIZE, rate_of_training, scheme_of
 
 from kcolor import models, objectives
 from kcolor.data.prepare import load

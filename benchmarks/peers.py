@@ -35,6 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 import psutil
+from processes import in_own_process
 
 # Neither TensorFlow nor PyTorch is imported here: the two processes of a pair
 # begin by importing this file.
@@ -477,12 +478,6 @@ def measured(case: Case, options) -> tuple[Pair, dict, dict]:
             options.seconds,
         )
     return pair, ours, theirs
-
-
-def in_own_process(function: Callable, *args):
-    """Returns what a function does, in a process whose memory is free after."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, args)
 
 
 # === The tables ===

@@ -17,13 +17,13 @@ from peers import (
     CASES,
     Case,
     Setting,
-    in_own_process,
     our_scheme,
     parser_of,
     parts_of,
     prepare,
     their_training,
 )
+from processes import in_own_process
 
 CHECKED = 8  # photos
 CHECKED_STEPS = 3

@@ -1,10 +1,8 @@
 """How fast the training steps of an experiment are: what benchmarks share."""
 
-import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -35,12 +33,6 @@ def scheme_of(pixels: np.ndarray, fields: dict, precision: str) -> Supervised:
         )
     )
     return compiled(experiment, ab_histogram(pixels[:500]), 0, 10_000)
-
-
-def in_own_process(function: Callable, *args):
-    """Returns what a function does, in a process whose memory is free after."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, args)
 
 
 def rate_of_training(

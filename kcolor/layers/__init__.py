@@ -189,7 +189,7 @@ class Dense(keras.layers.Dense):
     """Keras' layer, whose two gradients are computed one after the other.
 
     For each TensorFlow's library orders large matrices in its own way, which
-    takes the memory of the weights once more.
+    takes the memory of the weights once more. For (N, channels), with a bias.
     """
 
     def call(self, inputs, training=None):

@@ -25,11 +25,8 @@ import kcolor  # noqa: F401  registers the colorizer
 from kcolor import replicas
 from kcolor.data.pipeline import batches
 from kcolor.errors import UserError
-from kcolor.training.distribution import (
-    Distribution,
-    meet,
-    open_distribution,
-)
+from kcolor.training.cluster import meet
+from kcolor.training.distribution import Distribution, open_distribution
 
 COMMON = {
     "image_size": 16,
