@@ -60,7 +60,7 @@ def efficientnet_lite0() -> Judge:
     Raises:
         UserError: Its weights are not installed.
     """
-    from kcolor.pretrained import efficientnet_lite0
+    from kcolor.borrowed import efficientnet_lite0
 
     network = _compiled(efficientnet_lite0.classifier())
 
@@ -80,7 +80,7 @@ def inception() -> Judge:
     Raises:
         UserError: Its weights can be neither found nor fetched.
     """
-    from kcolor.pretrained import inception
+    from kcolor.borrowed import inception
 
     network = _compiled(inception.encoder())
     return _Features("inception", lambda photos: {"features": network(photos)})
@@ -95,7 +95,7 @@ def lpips(network: str) -> Judge:
     Raises:
         UserError: Its weights are not installed.
     """
-    from kcolor.pretrained.lpips import distance
+    from kcolor.borrowed.lpips import distance
 
     between, name = _compiled(distance(network)), f"lpips_{network}"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from kcolor.pretrained import lpips
+from kcolor.borrowed import lpips
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(lpips.PACKAGE) is None,

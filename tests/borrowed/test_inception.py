@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from kcolor.borrowed import inception
 from kcolor.errors import UserError
-from kcolor.pretrained import inception
 
 
 def test_without_network_it_says_what_to_use_instead(monkeypatch):

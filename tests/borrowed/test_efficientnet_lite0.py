@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from kcolor.pretrained import efficientnet_lite0
+from kcolor.borrowed import efficientnet_lite0
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(efficientnet_lite0.PACKAGE) is None,

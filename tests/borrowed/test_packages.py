@@ -10,8 +10,8 @@ import types
 import numpy as np
 import pytest
 
+from kcolor.borrowed.packages import find, read_arrays, read_torch
 from kcolor.errors import UserError
-from kcolor.pretrained.packages import find, read_arrays, read_torch
 
 MAGIC = 0x1950A86A20F9469CFC6C
 

