@@ -20,7 +20,7 @@ from tensorflow.python.framework.config import (  # not in TensorFlow's own API
     is_op_determinism_enabled,
 )
 
-from kcolor import pictures
+from kcolor import initial, pictures
 from kcolor.color import LARGEST_AB
 from kcolor.colorizer import Colorizer
 from kcolor.data.pipeline import ab_histogram, batches
@@ -37,7 +37,7 @@ from kcolor.training import callbacks as calls
 from kcolor.training.distribution import Distribution, open_distribution
 from kcolor.training.experiment import Experiment
 from kcolor.training.optimizers import Adam, AdamW
-from kcolor.training.rates import Following, SecondHalf
+from kcolor.training.rates import Following, Lowered, SecondHalf
 from kcolor.training.run import Checkpoints, Run, open_run
 from kcolor.training.supervised import Supervised
 
@@ -80,6 +80,8 @@ def train(
         Interrupted: SIGINT or SIGTERM; the checkpoint is written.
     """
     experiment.check()
+    if not resume:
+        experiment.architecture.require()
     distribution = open_distribution(devices)
     path = Path(run) if run is not None else None
     with distribution.watched(), distribution.together():
@@ -186,7 +188,8 @@ def pace(experiment: Experiment, data: Data, seconds: float) -> float:
         classes = _classes(experiment, data)
         labels = _numbers(data.train.domains, classes)
         histogram = ab_histogram(data.train.pixels)
-        scheme = compiled(experiment, histogram, len(classes), steps=1_000_000)
+        steps = 1_000_000
+        scheme = compiled(experiment, histogram, len(classes), steps, steps)
         scheme.begin_epoch(experiment.epochs - 1)
         stream = iter(_batches(experiment, data, labels, 0, 0).repeat())
         for _ in range(2):  # compiles
@@ -366,7 +369,9 @@ def _fit(
         )
     }
     with distribution.strategy.scope():
-        scheme = compiled(experiment, histogram, len(classes), total_steps)
+        scheme = compiled(
+            experiment, histogram, len(classes), total_steps, steps_per_epoch
+        )
     colorizer = scheme.colorizer
     predict = _predictor(colorizer, experiment)
 
@@ -406,6 +411,7 @@ def _fit(
         state = checkpoints.restore(warn=say, step=int(found))
     if state is None:
         step, best = 0, None
+        initial.begin(experiment, colorizer, warn=say)
     else:
         step, best = state["step"], state["best"]
         calls.restore_states(watching, state["callbacks"])
@@ -504,7 +510,11 @@ def _fit(
 
 
 def compiled(
-    experiment: Experiment, histogram: np.ndarray, classes: int, steps: int
+    experiment: Experiment,
+    histogram: np.ndarray,
+    classes: int,
+    steps: int,
+    steps_per_epoch: int,
 ) -> Supervised:
     """Returns what trains an experiment, ready to.
 
@@ -513,6 +523,7 @@ def compiled(
         histogram: Counts of the training photos' colours.
         classes: How many classes they are labelled with.
         steps: How many optimizer steps there will be.
+        steps_per_epoch: How many of them are an epoch.
     """
     colorizer = Colorizer(
         experiment.architecture,
@@ -522,7 +533,15 @@ def compiled(
         experiment.learning.generator_noise,
     )
     scheme = experiment.learning.build(colorizer, experiment.seed)
-    scheme.compile(**_optimizers(experiment, steps), jit_compile=experiment.jit)
+    scheme.compile(
+        **_optimizers(experiment, steps, steps_per_epoch),
+        jit_compile=experiment.jit,
+    )
+    encoder = experiment.architecture.encoder_of(colorizer.network)
+    if experiment.freeze_encoder:
+        scheme.freeze(encoder, experiment.unfreeze_at)
+        # The optimizer needs a place for all that will ever learn.
+        encoder.trainable = experiment.unfreeze_at > 0
     scheme.build_optimizers()
     scheme.make_train_function()
     return scheme
@@ -605,11 +624,14 @@ def _interrupted(run: Run, number: int) -> Interrupted:
 
 
 def _optimizers(
-    experiment: Experiment, total_steps: int
+    experiment: Experiment, total_steps: int, steps_per_epoch: int
 ) -> dict[str, keras.optimizers.Optimizer]:
     """Returns the optimizers, by the names that the scheme takes them by."""
     highest = experiment.learning_rate
     rate = _rate(experiment, total_steps)
+    if experiment.unfreeze_at:
+        begin = experiment.unfreeze_at * steps_per_epoch
+        rate = Lowered(rate, begin, experiment.unfrozen_rate)
     first = _optimizer(experiment, total_steps, rate, experiment.ema)
     others = {
         name: _optimizer(
@@ -705,7 +727,8 @@ def _averaged(scheme: Supervised, ema: float):
         return
     variables = scheme.generator_variables
     trained = [np.array(weight) for weight in variables]
-    scheme.optimizer.finalize_variable_values(variables)
+    for weight, average in zip(variables, scheme.averaged(), strict=True):
+        weight.assign(average)
     try:
         yield
     finally:

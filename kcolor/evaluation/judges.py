@@ -60,9 +60,9 @@ def efficientnet_lite0() -> Judge:
     Raises:
         UserError: Its weights are not installed.
     """
-    from kcolor.borrowed import efficientnet_lite0
+    from kcolor.borrowed import efficientnet_lite
 
-    network = _compiled(efficientnet_lite0.classifier())
+    network = _compiled(efficientnet_lite.classifier())
 
     def outputs(photos: np.ndarray) -> dict[str, np.ndarray]:
         features, logits = network(photos)

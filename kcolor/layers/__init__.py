@@ -10,9 +10,16 @@ import tensorflow as tf
 
 from kcolor import replicas
 from kcolor.layers.convolution import Conv2D
+from kcolor.layers.depthwise import DepthwiseConv2D
 from kcolor.layers.dropout import Dropout, dropping
+from kcolor.resize import enlarge
 
-__all__ = ["Conv2D", "Dropout", "dropping"]  # beside what is defined here
+__all__ = [
+    "Conv2D",
+    "DepthwiseConv2D",
+    "Dropout",
+    "dropping",
+]  # beside what is defined here
 
 
 def outputs(x):
@@ -224,6 +231,47 @@ class DepthToSpace(keras.layers.Layer):
         count, height, width, channels = input_shape
         sides = [side and 2 * side for side in (height, width)]
         return (count, *sides, channels // 4)
+
+
+@keras.saving.register_keras_serializable("kcolor")
+class Double(keras.layers.Layer):
+    """Features of twice the height and width, interpolated.
+
+    As `keras.layers.UpSampling2D`, which loses the number of channels where a
+    model of open size is exported.
+    """
+
+    def call(self, inputs):
+        return enlarge(inputs, 2)
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        sides = [side and 2 * side for side in (height, width)]
+        return (count, *sides, channels)
+
+
+@keras.saving.register_keras_serializable("kcolor")
+class First(keras.layers.Layer):
+    """The first channel of features."""
+
+    def call(self, inputs):
+        return inputs[..., :1]
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 1)
+
+
+@keras.saving.register_keras_serializable("kcolor")
+class Grey(keras.layers.Layer):
+    """Samples of grey, 0 to 255, of lightness, -1 to 1.
+
+    Within 2 of what sRGB has for it, and 6 where it is nearly black: by sums and
+    products, which every format of exports knows.
+    """
+
+    def call(self, inputs):
+        share = 0.5 * (inputs + 1.0)
+        return 255.0 * share * (0.88 + 0.12 * share)
 
 
 @keras.saving.register_keras_serializable("kcolor")

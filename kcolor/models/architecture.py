@@ -70,6 +70,31 @@ class Architecture(Checked):
         """
         raise NotImplementedError
 
+    def encoder_of(self, network: keras.Model) -> keras.Model | None:
+        """Returns the part of a network that others have trained, if any.
+
+        Args:
+            network: What `build` returned.
+        """
+        return None
+
+    def require(self) -> None:
+        """Refuses to begin a training without what others have trained.
+
+        Raises:
+            UserError: It is not installed.
+        """
+
+    def load_encoder(self, network: keras.Model) -> None:
+        """Gives a network the weights that others have trained.
+
+        Args:
+            network: What `build` returned.
+
+        Raises:
+            UserError: They are not there.
+        """
+
     def sparse(self, network: keras.Model) -> keras.Model | None:
         """Returns the network for training on few pixels of each photo.
 
@@ -94,7 +119,9 @@ def scaled(filters: int, width: float) -> int:
     return max(1, round(width * filters))
 
 
-def check_depth(architecture: Architecture, image_size: int) -> None:
+def check_depth(
+    architecture: Architecture, depth: int, image_size: int
+) -> None:
     """Refuses photos smaller than the squares that become one pixel.
 
     Raises:
@@ -102,7 +129,7 @@ def check_depth(architecture: Architecture, image_size: int) -> None:
     """
     if image_size < architecture.multiple:
         raise UserError(
-            f"{architecture.name} of depth {architecture.depth} cannot take "
+            f"{architecture.name} of depth {depth} cannot take "
             f"photos of {image_size} pixels: --image-size must be at least "
             f"{architecture.multiple}, or --depth less"
         )

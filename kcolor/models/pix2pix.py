@@ -53,7 +53,7 @@ class Pix2Pix(Architecture):
         return 2**self.depth
 
     def check(self, image_size: int, channels: int) -> None:
-        check_depth(self, image_size)
+        check_depth(self, self.depth, image_size)
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
         from kcolor import layers

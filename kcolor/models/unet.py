@@ -1,16 +1,18 @@
-"""Our own U-Net."""
+"""Our own U-Net, with an encoder of its own or one that others have trained."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from kcolor.errors import UserError
 from kcolor.late import keras
-from kcolor.models import register
+from kcolor.models import encoders, register
 from kcolor.models.architecture import Architecture, check_depth, doubled
 from kcolor.settings import Count, Depth, Share
 
 HEADS = 4  # of the attention
+MOST_ENCODED = len(encoders.STRIDES) - 1  # levels below an encoder's first
 MOST_TOKENS = 1024  # whose attention to each other fits in memory
 
 
@@ -28,10 +30,18 @@ class UNet(Architecture):
     Cost, with l2 at 64x64: 6.55 M parameters, 0.37 GFLOP a photo, trained
     on 285 photos/s by two cores.
 
+    An encoder takes the place of the way down: a classifier that others have
+    trained sees the photo twice as large, and the way up joins its features of
+    four sizes.
+
     Args:
+        encoder: none, efficientnet_lite0, efficientnet_lite1,
+            efficientnet_lite2, or a class of keras.applications, such as
+            MobileNetV2, whose weights are fetched when a training begins.
         filters: Of the first level; each next one has twice as many, up
             to eight times.
-        depth: Levels below the first, each half as large.
+        depth: Levels below the first, each half as large; auto: 4, or the 3
+            that an encoder has.
         attention: Whether the smallest grid attends to itself, by four heads.
         dropout: Share of the smallest grid's features dropped in training.
 
@@ -48,8 +58,9 @@ class UNet(Architecture):
         All You Need", sec. 3.2.
     """
 
+    encoder: str = encoders.NONE
     filters: Count = 32
-    depth: Depth = 4
+    depth: Literal["auto"] | Depth = "auto"
     attention: bool = False
     dropout: Share = 0.0
 
@@ -59,10 +70,24 @@ class UNet(Architecture):
 
     @property
     def multiple(self) -> int:
-        return 2 ** (self.depth + 1)
+        return 2 ** (self.levels + 1)
+
+    @property
+    def levels(self) -> int:
+        """Levels below the first."""
+        if self.depth != "auto":
+            return self.depth
+        return 4 if self.encoder == encoders.NONE else MOST_ENCODED
 
     def check(self, image_size: int, channels: int) -> None:
-        check_depth(self, image_size)
+        if self.encoder != encoders.NONE:
+            encoders.check(self.encoder)
+            if self.levels > MOST_ENCODED:
+                raise UserError(
+                    f"--encoder {self.encoder} has {MOST_ENCODED} levels below "
+                    f"its first: --depth {self.depth} is too deep"
+                )
+        check_depth(self, self.levels, image_size)
         tokens = (image_size // self.multiple) ** 2
         if self.attention and tokens > MOST_TOKENS:
             raise UserError(
@@ -71,18 +96,54 @@ class UNet(Architecture):
                 "--attention false"
             )
 
+    def encoder_of(self, network: keras.Model) -> keras.Model | None:
+        if self.encoder == encoders.NONE:
+            return None
+        return network.get_layer("encoder")
+
+    def require(self) -> None:
+        if self.encoder != encoders.NONE:
+            encoders.get(self.encoder).require()
+
+    def load_encoder(self, network: keras.Model) -> None:
+        encoder = self.encoder_of(network)
+        if encoder is not None:
+            encoders.get(self.encoder).load(encoder)
+
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
         from kcolor import layers
 
         inputs = keras.Input((None, None, planes), name="planes")
-        x = layers.SpaceToDepth(name="half")(inputs)
-        x = layers.conv(x, self.filters, "stem", activation=None)
+        half = layers.SpaceToDepth(name="half")(inputs)
+        stem = layers.conv(half, self.filters, "stem", activation=None)
+        if self.encoder == encoders.NONE:
+            *skips, x = self._down(stem)
+            x = _block(x, "middle1")
+            x = _block(self._middle(x), "middle2")
+            return keras.Model(
+                inputs, self._up(x, skips, channels), name=self.name
+            )
 
-        # === Down ===
-        skips = []
-        for level in range(self.depth):
+        encoder = encoders.get(self.encoder).build(self.levels)
+        features = [keras.Input(f.shape[1:]) for f in encoder.outputs]
+        # The way up sees the photo itself, at its own size, beside them.
+        first, *skips, x = features
+        first = keras.layers.Concatenate(name="beside")([stem, first])
+        outputs = self._up(self._middle(x), [first, *skips], channels)
+        decoder = keras.Model([inputs, *features], outputs, name="decoder")
+        lightness = layers.First(name="lightness")(inputs)
+        return keras.Model(
+            inputs, decoder([inputs, *encoder(lightness)]), name=self.name
+        )
+
+    def _down(self, x) -> list:
+        """Returns the features of each level, the smallest grid's last."""
+        from kcolor import layers
+
+        features = []
+        for level in range(self.levels):
             x = _block(x, f"down{level}")
-            skips.append(x)
+            features.append(x)
             filters = doubled(self.filters, level + 1)
             x = layers.conv(
                 x,
@@ -92,17 +153,23 @@ class UNet(Architecture):
                 strides=2,
                 activation=None,
             )
+        return [*features, x]
 
-        # === The Smallest Grid ===
-        x = _block(x, "middle1")
+    def _middle(self, x):
+        """Returns the smallest grid's features, attended to and dropped."""
+        from kcolor import layers
+
         if self.attention:
             x = _attend(x)
         if self.dropout:
             x = layers.Dropout(self.dropout, name="dropout")(x)
-        x = _block(x, "middle2")
+        return x
 
-        # === Up ===
-        for level in reversed(range(self.depth)):
+    def _up(self, x, skips: list, channels: int):
+        """Returns the outputs of the smallest grid's features and others'."""
+        from kcolor import layers
+
+        for level in reversed(range(self.levels)):
             filters = doubled(self.filters, level)
             x = keras.layers.Conv2D(4 * filters, 1, name=f"spread{level}")(x)
             x = layers.DepthToSpace(name=f"enlarge{level}")(x)
@@ -114,7 +181,7 @@ class UNet(Architecture):
         x = keras.layers.Conv2D(
             channels, 1, kernel_initializer=layers.small(), name="head"
         )(x)
-        return keras.Model(inputs, layers.outputs(x), name=self.name)
+        return layers.outputs(x)
 
 
 def _block(x, name: str):

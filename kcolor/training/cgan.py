@@ -34,6 +34,7 @@ class CGAN(Adversarial):
         )
 
     def begin_epoch(self, epoch):
+        super().begin_epoch(epoch)
         pretrains = epoch < self.scheme.pretrain_epochs
         if pretrains != self.pretrains:
             self.pretrains = pretrains

@@ -26,6 +26,7 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from kcolor import models, objectives, schemes
 from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
+from kcolor.models.encoders import NONE as NO_ENCODER
 from kcolor.objectives.objective import Objective
 from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.schemes.scheme import Scheme
@@ -58,6 +59,15 @@ class Experiment:
         image_size: Height and width of the photos, in pixels.
         validation_share: Share of the training photos kept aside, to choose the
             best epoch by.
+        init: Whose weights to begin with: pretrained, that of kcolor, or a run
+            or .keras file, whose architecture and loss are the default ones,
+            then; none for weights by chance. What has another shape, such as
+            the head of another loss, begins by chance.
+        freeze_encoder: Whether the encoder of --arch stays as others have
+            trained it: the rest learns faster.
+        unfreeze_at: Epochs after which the frozen encoder learns, too; 0 for
+            never.
+        unfrozen_rate: Factor on the learning rate from then on.
         epochs: Passes over the training photos.
         steps: End after this many optimizer steps, even if epochs are left;
             0 for no such limit.
@@ -98,6 +108,10 @@ class Experiment:
     data: str = "demo"
     image_size: PositiveInt = 64
     validation_share: OpenUnitInterval = 0.05
+    init: str = "none"
+    freeze_encoder: bool = False
+    unfreeze_at: NonNegativeInt = 0
+    unfrozen_rate: Positive = 0.1
     epochs: PositiveInt = 5
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
@@ -183,6 +197,28 @@ class Experiment:
             UserError: Parts that do not fit each other, or the image size.
         """
         architecture, objective = self.architecture, self.objective
+        if (
+            self.freeze_encoder
+            and getattr(architecture, "encoder", NO_ENCODER) == NO_ENCODER
+        ):
+            raise UserError(
+                f"--freeze-encoder true: {self.arch} has no encoder of others: "
+                "give --arch unet --encoder efficientnet_lite0"
+            )
+        if self.unfreeze_at and not self.freeze_encoder:
+            raise UserError(
+                f"--unfreeze-at {self.unfreeze_at} needs --freeze-encoder true"
+            )
+        if self.unfreeze_at >= self.epochs:
+            raise UserError(
+                f"--unfreeze-at {self.unfreeze_at} is after the last of "
+                f"{self.epochs} epochs: give less, or more --epochs"
+            )
+        if self.unfreeze_at and self.schedule == "plateau":
+            raise UserError(
+                "--unfreeze-at lowers the learning rate, as --schedule plateau "
+                "does: give cosine, linear or constant"
+            )
         architecture.check(self.image_size, objective.channels)
         objective.check(self.image_size, architecture.stride)
         self.learning.check(

