@@ -93,6 +93,7 @@ class Colorizer(keras.Model):
         network=None,
         positions=None,
         noise=None,
+        features=(),
     ) -> Forward:
         """Returns lightness on its way through the network.
 
@@ -104,6 +105,8 @@ class Colorizer(keras.Model):
             positions: (N, S, 2), what to ask it for.
             noise: What `draw_noise` gave; None for noise that is always the
                 same.
+            features: What the encoder says of the lightness, where the network
+                is the rest alone.
 
         Raises:
             ValueError: The lightness has another shape.
@@ -124,6 +127,7 @@ class Colorizer(keras.Model):
             noise,
             training,
             positions,
+            features,
         )
 
     def call(self, lightness, training=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,8 @@ class Forward:
         training: Whether dropout and batch statistics are those of training.
         positions: int32 (N, S, 2), row and column of the outputs that are asked
             for, where the network is one that gives only some.
+        features: What an encoder says of the lightness, where the network is
+            the rest alone.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Forward:
         noise: Tensor | None = None,
         training: bool = False,
         positions: Tensor | None = None,
+        features: Sequence[Tensor] = (),
     ):
         self.network = network
         self.stride = architecture.stride
@@ -56,6 +60,7 @@ class Forward:
         self._noise = [] if noise is None else [noise]
         self._training = training
         self._positions = positions
+        self._features = features
 
     @property
     def shape(self) -> tuple:
@@ -84,6 +89,8 @@ class Forward:
         inputs = pad(inputs, self._multiple, self._least)
         if self._positions is not None:
             inputs = [inputs, self._positions]
+        if self._features:
+            inputs = [inputs, *self._features]
         outputs = self.network(inputs, training=self._training)
         if isinstance(outputs, dict):
             self.classes = outputs["classes"]

@@ -34,6 +34,7 @@ from kcolor.signals import Signals
 from kcolor.strict_json import to_json
 from kcolor.terminal import progress, say
 from kcolor.training import callbacks as calls
+from kcolor.training import features
 from kcolor.training.distribution import Distribution, open_distribution
 from kcolor.training.experiment import Experiment
 from kcolor.training.optimizers import Adam, AdamW
@@ -419,6 +420,30 @@ def _fit(
         say(f"resumed at step {step} of {total_steps}")
     history = run.read_history(epochs=step // steps_per_epoch)
 
+    # === What the encoder says, if it stays as it is ===
+    views = None
+    frozen = experiment.unfreeze_at or experiment.epochs
+    if experiment.views and step < frozen * steps_per_epoch:
+        views = features.views(
+            data.train,
+            colorizer,
+            experiment.views,
+            experiment.seed,
+            0.0,
+            data.fingerprint,
+            lambda items, total: progress(items, total, "encoding"),
+            say,
+        )
+
+    def photos(
+        epoch: int, first: int, parts: tuple[Sequence[int], int] = ((0,), 1)
+    ) -> tf.data.Dataset:
+        if views is not None and epoch < frozen:
+            return views.batches(
+                experiment.batch_size, (experiment.seed, epoch), first, parts
+            )
+        return _batches(experiment, data, labels[TRAIN], epoch, first, parts)
+
     def save() -> None:
         if not _is_finite(scheme):
             raise calls.diverged("a weight is no finite number", step)
@@ -445,9 +470,7 @@ def _fit(
             began = saved = time.monotonic()
             seen = step
             stream = distribution.iterate(
-                functools.partial(
-                    _batches, experiment, data, labels[TRAIN], epoch, first
-                )
+                functools.partial(photos, epoch, first)
             )
             last = min((epoch + 1) * steps_per_epoch, total_steps)
             while step < last:

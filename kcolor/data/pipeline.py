@@ -21,6 +21,7 @@ def batches(
     labels: np.ndarray | None = None,
     image_size: int | None = None,
     shuffle: tuple[int, int] | None = None,
+    draws: tuple[int, int] | None = None,
     start: int = 0,
     parts: tuple[Sequence[int], int] = ((0,), 1),
 ) -> tf.data.Dataset:
@@ -31,12 +32,13 @@ def batches(
         batch_size: Photos a batch. The last is smaller, unless shuffled, where
             what does not fill a batch is left to another epoch.
         rows: int (any,), which of the photos; None for all.
-        labels: int (n,), the number of each photo's class, as a third part of
-            the batches.
+        labels: int (n,), the number of each photo's class, as "labels" in a
+            third part of the batches.
         image_size: Height and width of a random crop, with a random flip; None
             for the photos as they are.
         shuffle: (seed, epoch), which decide the order and the crops alone; None
             for the photos' own order.
+        draws: (seed, number), which decide the crops in the place of `shuffle`.
         start: How many batches to leave out, in no time.
         parts: Which parts of each batch to yield, one after the other, and how
             many equal parts it has. Together they are the batch, whoever yields
@@ -44,7 +46,7 @@ def batches(
 
     Returns:
         A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2); with
-        labels, of (N,) as well.
+        labels, of a dictionary as well.
 
     Example:
 
@@ -57,13 +59,6 @@ def batches(
     in_memory = not isinstance(pixels, np.memmap)
     held = tf.constant(pixels) if in_memory else None
 
-    def in_order(positions: tf.Tensor) -> tf.Tensor:
-        if shuffle is None:
-            return positions
-        return tf.random.experimental.index_shuffle(
-            positions, _seeds(shuffle)[:2], max_index=count - 1
-        )
-
     def take(indices: tf.Tensor) -> tf.Tensor:
         if in_memory:
             return tf.gather(held, indices)
@@ -73,7 +68,7 @@ def batches(
         return tf.ensure_shape(taken, (None, *pixels.shape[1:]))
 
     def to_lab(positions: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        indices = in_order(positions)
+        indices = in_order(positions, count, shuffle)
         if rows is not None:
             indices = tf.gather(rows, indices)
         chosen = take(indices)
@@ -85,27 +80,64 @@ def batches(
                 first,
                 positions - first,
                 batch_size,
-                shuffle,
+                draws or shuffle,
             )
         lab = light_to_lab(tf.gather(_lights(), tf.cast(chosen, tf.int32)))
         batch = lab[..., :1], lab[..., 1:]
         if labels is None:
             return batch
-        return (*batch, tf.gather(labels, indices))
+        return (*batch, {"labels": tf.gather(labels, indices)})
 
-    positions = tf.data.Dataset.range(start * batch_size, count).batch(
-        batch_size, drop_remainder=shuffle is not None
-    )
-    numbers, total = parts
-    if total > 1:
-        positions = positions.flat_map(
-            lambda whole: tf.data.Dataset.from_tensor_slices(
-                tf.gather(tf.reshape(whole, (total, -1)), list(numbers))
-            )
-        )
-    return positions.map(
+    places = positions(count, batch_size, shuffle is not None, start, parts)
+    return places.map(
         to_lab, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     ).prefetch(tf.data.AUTOTUNE)
+
+
+def positions(
+    count: int,
+    batch_size: int,
+    whole: bool,
+    start: int = 0,
+    parts: tuple[Sequence[int], int] = ((0,), 1),
+) -> tf.data.Dataset:
+    """Returns the positions of each batch's photos in an epoch, int64 (N,).
+
+    Args:
+        count: Photos an epoch.
+        batch_size: Photos a batch.
+        whole: Whether to leave out what does not fill a batch.
+        start: As in `batches`.
+        parts: The same.
+    """
+    every = tf.data.Dataset.range(start * batch_size, count).batch(
+        batch_size, drop_remainder=whole
+    )
+    numbers, total = parts
+    if total == 1:
+        return every
+    return every.flat_map(
+        lambda batch: tf.data.Dataset.from_tensor_slices(
+            tf.gather(tf.reshape(batch, (total, -1)), list(numbers))
+        )
+    )
+
+
+def in_order(
+    places: tf.Tensor, count: int, shuffle: tuple[int, int] | None
+) -> tf.Tensor:
+    """Returns which photos stand at positions of an epoch, int64 (N,).
+
+    Args:
+        places: The positions, int64 (N,).
+        count: Photos an epoch.
+        shuffle: As in `batches`.
+    """
+    if shuffle is None:
+        return places
+    return tf.random.experimental.index_shuffle(
+        places, _seeds(shuffle)[:2], max_index=count - 1
+    )
 
 
 def ab_histogram(pixels: np.ndarray) -> np.ndarray:

@@ -78,6 +78,17 @@ class Architecture(Checked):
         """
         return None
 
+    def decoder_of(self, network: keras.Model) -> keras.Model | None:
+        """Returns all but the encoder, if there is one.
+
+        A model of the planes and the encoder's features, a list, to the
+        outputs.
+
+        Args:
+            network: What `build` returned.
+        """
+        return None
+
     def require(self) -> None:
         """Refuses to begin a training without what others have trained.
 

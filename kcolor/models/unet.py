@@ -101,6 +101,11 @@ class UNet(Architecture):
             return None
         return network.get_layer("encoder")
 
+    def decoder_of(self, network: keras.Model) -> keras.Model | None:
+        if self.encoder == encoders.NONE:
+            return None
+        return network.get_layer("decoder")
+
     def require(self) -> None:
         if self.encoder != encoders.NONE:
             encoders.get(self.encoder).require()

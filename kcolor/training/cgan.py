@@ -7,6 +7,7 @@ import tensorflow as tf
 from kcolor.colorizer import Colorizer
 from kcolor.schemes.cgan import ConditionalGAN
 from kcolor.training.adversarial import Adversarial, seen
+from kcolor.training.supervised import named
 
 
 class CGAN(Adversarial):
@@ -49,12 +50,12 @@ class CGAN(Adversarial):
                 for name in self.logged
                 if name not in losses
             }
-        lightness, ab, *labels = batch
+        lightness, ab, *more = batch
         colorizer = self.colorizer
         real = seen(lightness, self.coarse(ab))
         with tf.GradientTape() as tape:
             losses, forward = self.losses_and_forward(
-                lightness, ab, *labels, training=True
+                lightness, ab, **named(more), training=True
             )
             # What the loss has seen: `predict` would ask the network again.
             predicted = colorizer.objective.decode(forward.outputs)

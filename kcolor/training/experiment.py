@@ -65,6 +65,9 @@ class Experiment:
             the head of another loss, begins by chance.
         freeze_encoder: Whether the encoder of --arch stays as others have
             trained it: the rest learns faster.
+        views: Of each photo, about which the frozen encoder is asked before the
+            training rather than at each step; each epoch takes the next; 0 to
+            ask it at each step.
         unfreeze_at: Epochs after which the frozen encoder learns, too; 0 for
             never.
         unfrozen_rate: Factor on the learning rate from then on.
@@ -110,6 +113,7 @@ class Experiment:
     validation_share: OpenUnitInterval = 0.05
     init: str = "none"
     freeze_encoder: bool = False
+    views: NonNegativeInt = 0
     unfreeze_at: NonNegativeInt = 0
     unfrozen_rate: Positive = 0.1
     epochs: PositiveInt = 5
@@ -205,9 +209,15 @@ class Experiment:
                 f"--freeze-encoder true: {self.arch} has no encoder of others: "
                 "give --arch unet --encoder efficientnet_lite0"
             )
-        if self.unfreeze_at and not self.freeze_encoder:
+        for name in ("views", "unfreeze_at"):
+            value = getattr(self, name)
+            if value and not self.freeze_encoder:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} {value} needs --freeze-encoder true")
+        if self.views and self.learning.is_unpaired:
             raise UserError(
-                f"--unfreeze-at {self.unfreeze_at} needs --freeze-encoder true"
+                f"--views {self.views} is for photos with their own colours: "
+                f"{self.scheme} takes --views 0"
             )
         if self.unfreeze_at >= self.epochs:
             raise UserError(

@@ -1,5 +1,7 @@
 """The supervised scheme: true ab is what the loss is measured against."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,8 +18,9 @@ SAMPLED = 128  # pixels of a photo: Larsson et al. 2016, sec. 3
 class Supervised(keras.Model):
     """Trains a colorizer on pairs of (L, ab) by its objective's loss.
 
-    Batches may hold the number of each photo's class as their third part:
-    networks that classify, too, are trained on it.
+    Batches may hold as their third part, by name, the `labels`, the number of
+    each photo's class: networks that classify, too, are trained on it; and the
+    `features` that an encoder gives for each.
 
     Args:
         colorizer: What is trained.
@@ -124,7 +127,9 @@ class Supervised(keras.Model):
         """Makes the optimizers' variables, which checkpoints need at once."""
         self.optimizer.build(self.generator_variables)
 
-    def losses_of(self, lightness, ab, labels=None, training=False):
+    def losses_of(
+        self, lightness, ab, labels=None, features=(), training=False
+    ):
         """Returns the `loss`, and scalars to log beside it.
 
         Args:
@@ -132,12 +137,18 @@ class Supervised(keras.Model):
             ab: (N, H, W, 2), in ab units.
             labels: (N,), the number of each photo's class; None leaves the
                 `class_loss` out.
+            features: What the encoder says of the photos, where it was asked
+                before.
             training: Whether dropout, batch statistics and the choice of
                 pixels are those of training.
         """
-        return self.losses_and_forward(lightness, ab, labels, training)[0]
+        return self.losses_and_forward(
+            lightness, ab, labels, features, training
+        )[0]
 
-    def losses_and_forward(self, lightness, ab, labels=None, training=False):
+    def losses_and_forward(
+        self, lightness, ab, labels=None, features=(), training=False
+    ):
         """Returns what `losses_of` does, and the lightness' way."""
         colorizer = self.colorizer
         target = colorizer.to_grid(ab)
@@ -145,10 +156,12 @@ class Supervised(keras.Model):
         if training and self._sparse is not None:
             network = self._sparse
             target, positions = self._choose(target)
+        if features:
+            network = colorizer.architecture.decoder_of(colorizer.network)
         seeds = self._seeds if training else self._validation_seeds
         noise = colorizer.draw_noise(lightness, seeds) if training else None
         forward = colorizer.forward(
-            lightness, training, network, positions, noise
+            lightness, training, network, positions, noise, features
         )
         losses = colorizer.objective.train_losses(forward, target, seeds)
         if colorizer.classes and labels is not None:
@@ -163,8 +176,9 @@ class Supervised(keras.Model):
         return losses, forward
 
     def train_step(self, batch):
+        lightness, ab, *more = batch
         with tf.GradientTape() as tape:
-            losses = self.losses_of(*batch, training=True)
+            losses = self.losses_of(lightness, ab, **named(more), training=True)
             loss = self.scaled(losses["loss"], self.optimizer)
         self.learn(tape, loss)
         return losses
@@ -210,13 +224,15 @@ class Supervised(keras.Model):
         """Returns the means of `validated` over all photos, by name.
 
         Args:
-            batches: Of (L, ab), and labels if any, as `train_step` takes them.
+            batches: Of (L, ab), and what else is known, as `train_step` takes
+                them.
         """
         # Or the same weights would be judged by other draws each time.
         self._validation_seeds.state.assign(self._first_draw)
         found, photos = [], []
         for batch in batches:
-            losses = self._measured(*batch)
+            lightness, ab, *more = batch
+            losses = self._measured(lightness, ab, **named(more))
             found.append([float(loss) for loss in losses.values()])
             photos.append(len(batch[0]))
         means = np.average(found, axis=0, weights=photos)
@@ -249,6 +265,11 @@ class Supervised(keras.Model):
     @property
     def metrics(self):
         return list(self._means.values())
+
+
+def named(more: Sequence[dict]) -> dict:
+    """Returns what a batch holds beside L and ab, by name."""
+    return dict(more[0]) if more else {}
 
 
 def _shared(step, batch):

@@ -224,7 +224,8 @@ def test_parts_of_batches_are_the_batches():
     labels = np.arange(20)
 
     def stream(parts):
-        return list(batches(pixels, 6, labels=labels, parts=parts, **options))
+        stream = batches(pixels, 6, labels=labels, parts=parts, **options)
+        return [(*batch, more["labels"]) for *batch, more in stream]
 
     whole = stream(((0,), 1))
     first, others = stream(((0,), 3)), stream(((1, 2), 3))
