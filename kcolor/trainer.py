@@ -558,6 +558,7 @@ def _batches(
             shuffle=(experiment.seed, epoch),
             start=first,
             parts=parts,
+            faults=experiment.faults,
         )
 
     if not experiment.learning.is_unpaired:

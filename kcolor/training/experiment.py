@@ -62,6 +62,9 @@ class Experiment:
         steps: End after this many optimizer steps, even if epochs are left;
             0 for no such limit.
         batch_size: Photos a step.
+        faults: Share of the training photos whose lightness is made to look
+            old: grain, blur, fading, stains, JPEG, film that saw no red. What
+            is validated and tested stays clean.
         optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
             of schemes with a discriminator.
@@ -101,6 +104,7 @@ class Experiment:
     epochs: PositiveInt = 5
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
+    faults: Share = 0.0
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Literal["auto"] | Positive = "auto"
     beta_1: Literal["auto"] | Share = "auto"
