@@ -429,7 +429,7 @@ def _fit(
             colorizer,
             experiment.views,
             experiment.seed,
-            0.0,
+            experiment.faults,
             data.fingerprint,
             lambda items, total: progress(items, total, "encoding"),
             say,
@@ -600,6 +600,7 @@ def _batches(
             shuffle=(experiment.seed, epoch),
             start=first,
             parts=parts,
+            faults=experiment.faults,
         )
 
     if not experiment.learning.is_unpaired:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kcolor.color import light_to_lab, rgb_to_light
+from kcolor.data.faults import aged
 
 HISTOGRAM_PHOTOS = 20_000  # enough for a prior to two digits in each bin
 
@@ -24,6 +25,7 @@ def batches(
     draws: tuple[int, int] | None = None,
     start: int = 0,
     parts: tuple[Sequence[int], int] = ((0,), 1),
+    faults: float = 0.0,
 ) -> tf.data.Dataset:
     """Returns batches of (L, ab).
 
@@ -38,15 +40,21 @@ def batches(
             for the photos as they are.
         shuffle: (seed, epoch), which decide the order and the crops alone; None
             for the photos' own order.
-        draws: (seed, number), which decide the crops in the place of `shuffle`.
+        draws: (seed, number), which decide the crops and the faults in the
+            place of `shuffle`.
         start: How many batches to leave out, in no time.
         parts: Which parts of each batch to yield, one after the other, and how
             many equal parts it has. Together they are the batch, whoever yields
             them.
+        faults: Share of the photos whose lightness is made to look old, 0 to 1.
+            Needs `shuffle` or `draws`. Their ab stays that of the clean photo.
 
     Returns:
         A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2); with
         labels, of a dictionary as well.
+
+    Raises:
+        ValueError: There are `faults`, and nothing to draw them by.
 
     Example:
 
@@ -55,6 +63,11 @@ def batches(
     ...     print(lightness.shape, ab.shape)
     (5, 8, 8, 1) (5, 8, 8, 2)
     """
+    drawn_by = draws or shuffle
+    if faults and drawn_by is None:
+        raise ValueError(
+            "faults are drawn by seed and epoch: give `shuffle` or `draws`"
+        )
     count = len(pixels if rows is None else rows)
     in_memory = not isinstance(pixels, np.memmap)
     held = tf.constant(pixels) if in_memory else None
@@ -72,18 +85,18 @@ def batches(
         if rows is not None:
             indices = tf.gather(rows, indices)
         chosen = take(indices)
+        first = positions[0] - positions[0] % batch_size
+        places = positions - first
         if image_size is not None:
-            first = positions[0] - positions[0] % batch_size
             chosen = _random_crops(
-                chosen,
-                image_size,
-                first,
-                positions - first,
-                batch_size,
-                draws or shuffle,
+                chosen, image_size, first, places, batch_size, drawn_by
             )
-        lab = light_to_lab(tf.gather(_lights(), tf.cast(chosen, tf.int32)))
+        light = tf.gather(_lights(), tf.cast(chosen, tf.int32))
+        lab = light_to_lab(light)
         batch = lab[..., :1], lab[..., 1:]
+        if faults:
+            seeds = _fault_seeds(first, places, batch_size, drawn_by)
+            batch = aged(batch[0], light, faults, seeds), batch[1]
         if labels is None:
             return batch
         return (*batch, {"labels": tf.gather(labels, indices)})
@@ -170,8 +183,8 @@ def _lights() -> np.ndarray:
 
 
 def _seeds(shuffle: tuple[int, int]) -> np.ndarray:
-    """Returns three seeds: two for the order, one for the crops."""
-    return np.random.SeedSequence(shuffle).generate_state(3).astype(np.int64)
+    """Returns four seeds: two for the order, one for the crops, for faults."""
+    return np.random.SeedSequence(shuffle).generate_state(4).astype(np.int64)
 
 
 def _random_crops(
@@ -194,3 +207,17 @@ def _random_crops(
     columns = draws[1] // 2 + tf.where(draws[2] % 2 == 0, line, line[::-1])
     chosen = tf.gather(chosen, rows, axis=1, batch_dims=1)
     return tf.gather(chosen, columns, axis=2, batch_dims=1)
+
+
+def _fault_seeds(
+    first: tf.Tensor,
+    places: tf.Tensor,
+    batch_size: int,
+    shuffle: tuple[int, int],
+) -> tf.Tensor:
+    """Returns a seed for each photo's faults, (N, 2), by its place."""
+    seed = tf.stack([tf.constant(_seeds(shuffle)[3]), first])
+    seeds = tf.random.stateless_uniform(
+        (batch_size, 2), seed, minval=None, maxval=None, dtype=tf.int32
+    )
+    return tf.gather(seeds, places)

@@ -265,8 +265,8 @@ class First(keras.layers.Layer):
 class Grey(keras.layers.Layer):
     """Samples of grey, 0 to 255, of lightness, -1 to 1.
 
-    Within 2 of what sRGB has for it, and 6 where it is nearly black: by sums and
-    products, which every format of exports knows.
+    Within 2 of what sRGB has for it, and 6 where it is nearly black: by sums
+    and products, which every format of exports knows.
     """
 
     def call(self, inputs):

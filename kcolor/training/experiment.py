@@ -38,6 +38,7 @@ from kcolor.settings import (
     Share,
     settings,
 )
+from kcolor.training.inherited import inherited
 
 # What has settings of its own, by the field that names it.
 PARTS = {"arch": models, "loss": objectives, "scheme": schemes}
@@ -75,6 +76,9 @@ class Experiment:
         steps: End after this many optimizer steps, even if epochs are left;
             0 for no such limit.
         batch_size: Photos a step.
+        faults: Share of the training photos whose lightness is made to look
+            old: grain, blur, fading, stains, JPEG, film that saw no red. What
+            is validated and tested stays clean.
         optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
             of schemes with a discriminator.
@@ -119,6 +123,7 @@ class Experiment:
     epochs: PositiveInt = 5
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
+    faults: Share = 0.0
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Literal["auto"] | Positive = "auto"
     beta_1: Literal["auto"] | Share = "auto"
@@ -164,6 +169,7 @@ class Experiment:
         Raises:
             UserError: An unknown field, or a value of the wrong type or range.
         """
+        fields = inherited(fields)
         kind = experiment_type(
             *(str(fields.get(p, getattr(Experiment, p))) for p in PARTS)
         )
@@ -295,17 +301,15 @@ def from_command_line(
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", nargs="?", action="append", default=[])
-    for part in PARTS:
+    for part in (*PARTS, "init"):
         first.add_argument(f"--{part}", nargs="?")
     chosen, _ = first.parse_known_args(argv)
     configs = {path: read(Path(path)) for path in chosen.config if path}
     config = {k: v for part in configs.values() for k, v in part.items()}
+    given = {k: v for k, v in vars(chosen).items() if v and k != "config"}
+    known = inherited(config | given)
     kind = experiment_type(
-        *(
-            getattr(chosen, part)
-            or str(config.get(part, getattr(Experiment, part)))
-            for part in PARTS
-        )
+        *(str(known.get(part, getattr(Experiment, part))) for part in PARTS)
     )
     for path, part in configs.items():
         _check_keys(part, kind, f"key in '{path}'")
@@ -317,6 +321,9 @@ def from_command_line(
             group.add_argument(f"--{name}", action="store_true", help=text)
         else:
             _add(group, name, type_, default, text)
+    parser.set_defaults(
+        {k: v for k, v in known.items() if k not in config | given}
+    )
     parser.add_argument(
         "--config",
         action=ActionConfigFile,

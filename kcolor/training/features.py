@@ -135,6 +135,7 @@ def views(
             image_size=size,
             draws=(seed, view),
             start=start,
+            faults=faults,
         )
 
     specs = [(size, size, 1), (size, size, 2)]

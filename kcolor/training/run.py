@@ -92,6 +92,9 @@ class Run:
             )
         written = yaml.safe_load(self.config.read_text())
         ours = dataclasses.asdict(experiment)
+        # A setting that came after the run was what is its default now.
+        defaults = {f.name: f.default for f in dataclasses.fields(experiment)}
+        written = defaults | written
         for name in {**written, **ours}:
             if written.get(name) != ours.get(name):
                 there, here = written.get(name), ours.get(name)
