@@ -350,14 +350,18 @@ def test_a_head_of_another_loss_begins_by_chance_and_says_so(
     assert "begins by chance, not with --init: head" in capsys.readouterr().out
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path, experiment, quick):
+def test_weights_that_do_not_fit_are_refused(
+    tmp_path, experiment, photos, quick
+):
     first = train(experiment(epochs=1), tmp_path / "first")
-    other = experiment(
+    other = Experiment.of(
         init=str(first.path),
-        arch="unet",
-        encoder="none",
-        freeze_encoder=False,
-        filters=5,
+        arch="cnn",
+        head="conv",
+        loss="l2",
+        data=str(photos),
+        image_size=SIZE,
+        batch_size=3,
     )
     with pytest.raises(UserError, match="another architecture"):
         train(other, tmp_path / "second")
