@@ -36,12 +36,13 @@ def begin(
         raise UserError(
             f"--init '{experiment.init}' is no run and no .keras file"
         )
-    left = copied(model.colorizer.network, colorizer.network)
-    if len(left) == len(colorizer.network.weights):
+    other = model.colorizer
+    if other.architecture.name != colorizer.architecture.name:
         raise UserError(
-            f"--init '{experiment.init}' has another architecture: give its "
-            "own settings, or leave them out"
+            f"--init '{experiment.init}' is a {other.architecture.name}, no "
+            f"{experiment.arch}: leave out --arch"
         )
+    left = copied(other.network, colorizer.network)
     if left:
         names = sorted({path.rpartition("/")[0] for path in left})
         warn(f"begins by chance, not with --init: {', '.join(names)}")

@@ -363,5 +363,5 @@ def test_weights_that_do_not_fit_are_refused(
         image_size=SIZE,
         batch_size=3,
     )
-    with pytest.raises(UserError, match="another architecture"):
+    with pytest.raises(UserError, match="is a unet, no cnn: leave out --arch"):
         train(other, tmp_path / "second")
