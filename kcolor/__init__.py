@@ -22,6 +22,7 @@ _PUBLIC = {
     "evaluate": "kcolor.evaluation.evaluate",
     "export": "kcolor.serving.export",
     "make_study": "kcolor.study.make",
+    "pretrained": "kcolor.shipped",
     "report": "kcolor.evaluation.report",
     "search": "kcolor.searching.search",
     "serve_study": "kcolor.study.server",

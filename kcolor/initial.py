@@ -34,7 +34,8 @@ def begin(
     model = open_model(Path(experiment.init))
     if model is None:
         raise UserError(
-            f"--init '{experiment.init}' is no run and no .keras file"
+            f"--init '{experiment.init}' is no run, no .keras file and not "
+            "'pretrained'"
         )
     other = model.colorizer
     if other.architecture.name != colorizer.architecture.name:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
+from kcolor import shipped
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError, first_line
 from kcolor.exports import Predictor
@@ -67,10 +68,15 @@ class Model:
 def open_model(path: Path) -> Model | None:
     """Returns the model of a run or of a `.keras` file; None if it is neither.
 
+    The word "pretrained" is the model that comes with kcolor, where nothing
+    else of that name is there.
+
     Raises:
         UserError: The run has no model yet, or the file holds none.
     """
     file, run, data = path, None, None
+    if str(path) == shipped.NAME and not path.exists():
+        return Model(shipped.NAME, shipped.pretrained(), None, None)
     if path.is_dir():
         run = Run(path)
         if not run.config.exists():

@@ -2,9 +2,14 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from kcolor.cli.colouring import add_arguments, chosen, tell
 from kcolor.cli.shell import Parser, load_tensorflow, shell
+from kcolor.errors import UserError
+from kcolor.shipped import NAME as PRETRAINED
+
+USAGE = "kcolor-colorize [options] [MODEL] PHOTO [PHOTO ...] [-o OUT]"
 
 DESCRIPTION = """Colours photos at their own size: files, folders, which are
 searched for photos, or - for stdin. The colours are those that the model gives
@@ -13,6 +18,8 @@ lightness is the photo's own, and so are its depth, transparency, orientation,
 and where and when it was taken. A colour photo is coloured anew."""
 
 EXAMPLES = """examples:
+  kcolor-colorize grandmother.jpg
+  kcolor-colorize album/ -o coloured/ --compare
   kcolor-colorize runs/mine old.jpg -o new.jpg
   kcolor-colorize runs/mine album/ -o coloured/ --compare
   kcolor-colorize mine.tflite album/ more.png -o coloured/ --skip-existing
@@ -24,12 +31,15 @@ EXAMPLES = """examples:
 def main(argv: list[str]) -> None:
     """Colours what the command line names."""
     options = vars(_parser().parse_args(argv))
+    model, sources = _model_and_sources(options.pop("words"))
     load_tensorflow()
     from kcolor.colorizing.files import colorize_files
     from kcolor.terminal import progress
 
     # Photos may go to stdout, so words do not.
-    outcome = colorize_files(progress=progress, warn=tell, **chosen(options))
+    outcome = colorize_files(
+        model, sources, progress=progress, warn=tell, **chosen(options)
+    )
     tell(str(outcome))
     if outcome.failed:
         sys.exit(1)
@@ -38,28 +48,52 @@ def main(argv: list[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="kcolor-colorize",
+        usage=USAGE,
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="Run, .keras file, SavedModel or .tflite file.",
-    )
-    parser.add_argument(
-        "sources",
+        "words",
         nargs="+",
-        metavar="PHOTO",
-        help="Photo file, folder of photos, or - for stdin.",
+        metavar="[MODEL] PHOTO",
+        help="Photo file, folder of photos, or - for stdin. The first may be a "
+        "model: a run, a .keras file, a SavedModel or a .tflite file; without "
+        "one, that which comes with kcolor colours them.",
     )
     parser.add_argument(
         "-o",
         "--out",
-        required=True,
         metavar="OUT",
         help="Folder in which each photo keeps its name; for one photo also a "
-        "file, or - for stdout.",
+        "file, or - for stdout (default: NAME-coloured beside the photo or the "
+        "folder, coloured for several).",
     )
     add_arguments(parser)
     return parser
+
+
+def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
+    """Returns which of the words is the model, and the photos.
+
+    Raises:
+        UserError: The first word is neither, or there is no photo.
+    """
+    first, *others = words
+    path = Path(first)
+    if not _is_model(first, path):
+        if first and first != "-" and not path.exists():
+            raise UserError(
+                f"'{first}' is neither a model nor a photo: check the path"
+            )
+        return PRETRAINED, words
+    if not others:
+        raise UserError(f"'{first}' is a model: name photos after it")
+    return first, others
+
+
+def _is_model(word: str, path: Path) -> bool:
+    if path.is_dir():
+        files = ("config.yaml", "saved_model.pb", "*/saved_model.pb")
+        return any(any(path.glob(file)) for file in files)
+    return word == PRETRAINED or path.suffix in (".keras", ".tflite")

@@ -9,10 +9,11 @@ from kcolor.files import check_writable, whole
 
 DESCRIPTION = """Measures anything that colours photos, on the same photos:
 runs, .keras files, exports (SavedModel folders and .tflite files), folders of
-photos that another tool has coloured, each named after its photo, and the
-references grey, mean (the training photos' mean colour at each lightness) and
-shuffled (another photo's colours). Prints each metric with its 95 % interval
-over photos, and how far each target is from the first."""
+photos that another tool has coloured, each named after its photo, pretrained,
+which comes with kcolor, and the references grey, mean (the training photos'
+mean colour at each lightness) and shuffled (another photo's colours). Prints
+each metric with its 95 % interval over photos, and how far each target is from
+the first."""
 
 
 @shell

@@ -21,7 +21,9 @@ in DIR/NAME/NAME-VERSION.json."""
 def main(argv: list[str]) -> None:
     """Exports what the command line names."""
     parser = Parser(prog="kcolor-export", description=DESCRIPTION)
-    parser.add_argument("run", metavar="RUN", help="Run, or .keras file.")
+    parser.add_argument(
+        "run", metavar="RUN", help="Run, .keras file, or pretrained."
+    )
     parser.add_argument(
         "--out",
         required=True,

@@ -11,7 +11,8 @@ def add_arguments(parser: Parser) -> None:
         "targets",
         nargs="+",
         metavar="TARGET",
-        help="Run, folder of runs, .keras file, export, folder of photos, "
+        help="Run, folder of runs, .keras file, pretrained, export, folder of "
+        "photos, "
         "grey, mean or shuffled.",
     )
     parser.add_argument(

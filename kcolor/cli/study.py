@@ -64,7 +64,8 @@ def _add_make(commands) -> None:
         "targets",
         nargs="+",
         metavar="METHOD",
-        help="Run, folder of runs, .keras file, export, folder of photos that "
+        help="Run, folder of runs, .keras file, pretrained, export, folder of "
+        "photos that "
         "another tool has coloured, grey or mean.",
     )
     parser.add_argument(

@@ -25,6 +25,7 @@ from kcolor.files import check_writable, whole
 from kcolor.signals import Signals
 
 STANDARD = "-"  # stdin or stdout
+COLOURED = "coloured"  # how what nobody named is called
 # Photos at once, and their pixels: memory does not grow with the folder.
 BATCH, BATCH_PIXELS = 32, 12_000_000
 # What one photo can be wrong with, and the others not.
@@ -104,12 +105,14 @@ class Outcome:
         skipped: How many had been before.
         failed: Name and fault of each that could not be.
         seconds: What it took.
+        out: Where they went, where nobody said it.
     """
 
     coloured: int = 0
     skipped: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    out: str | None = None
 
     def __str__(self) -> str:
         rate = self.coloured / max(self.seconds, 1e-9)
@@ -120,13 +123,15 @@ class Outcome:
             line += f", {self.skipped} skipped that exist"
         if self.failed:
             line += f", {len(self.failed)} failed"
+        if self.coloured and self.out not in (None, STANDARD):
+            line += f": see '{self.out}'"
         return line
 
 
 def colorize_files(
     model: str | Path,
     sources: Sequence[str],
-    out: str,
+    out: str | None,
     look: Look,
     *,
     compare: bool = False,
@@ -144,7 +149,7 @@ def colorize_files(
             stdin.
         out: Folder to write to, in which each photo keeps its name, and its
             place in its folder; for a single photo also a file, or "-" for
-            stdout.
+            stdout; None for what `beside` names.
         look: How the colours are to look.
         compare: Whether to put the grey photo to the left of the coloured one.
         suffix: Format to write, such as ".png"; None for that of each photo.
@@ -158,9 +163,13 @@ def colorize_files(
             with a single photo is told in the outcome.
         Interrupted: By SIGINT or SIGTERM, after the photos at hand.
     """
+    is_told = out is None
+    out = beside(sources, suffix) if is_told else out
     tasks = _tasks(sources, out, suffix, look.samples)
     left = left_to_do(tasks, skip_existing, overwrite)
-    outcome = Outcome(skipped=len(tasks) - len(left))
+    outcome = Outcome(
+        skipped=len(tasks) - len(left), out=out if is_told else None
+    )
     if not left:
         return outcome
     if out != STANDARD:
@@ -187,6 +196,30 @@ def colorize_files(
 
 
 # === What to colour, and where to ===
+
+
+def beside(sources: Sequence[str], suffix: str | None) -> str:
+    """Returns where photos go when nobody says it.
+
+    Args:
+        sources: As `colorize_files` takes them.
+        suffix: What a single file is to end in; None for what its photo does.
+
+    Example:
+
+    >>> beside(["old/grandmother.jpg"], None), beside(["a.jpg", "b.jpg"], None)
+    ('old/grandmother-coloured.jpg', 'coloured')
+    """
+    if len(sources) > 1:
+        return COLOURED
+    if sources[0] == STANDARD:
+        return STANDARD
+    source = Path(sources[0])
+    if source.is_dir():
+        source = source.resolve() if not source.name else source
+        return str(source.with_name(f"{source.name}-{COLOURED}"))
+    target = _written(source, suffix)
+    return str(target.with_name(f"{target.stem}-{COLOURED}{target.suffix}"))
 
 
 def _tasks(

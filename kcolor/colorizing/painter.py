@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from kcolor import shipped
 from kcolor.colorizer import Colorizer
 from kcolor.data import originals
 from kcolor.errors import UserError, unknown
@@ -163,7 +164,7 @@ class Painter:
 
 def colorize(
     photo: np.ndarray | Image.Image | str | Path,
-    model: Painter | str | Path | Colorizer,
+    model: Painter | str | Path | Colorizer = shipped.NAME,
     **look,
 ) -> np.ndarray | list[np.ndarray]:
     """Colours a photo at its own size and depth, keeping its lightness.
@@ -173,7 +174,8 @@ def colorize(
             (H, W, 3) sRGB or (H, W, 4) with alpha; a picture of Pillow; or a
             photo file.
         model: A run, a `.keras` file, a SavedModel or a `.tflite` file; a
-            colorizer; or a `Painter`, to load it once for many photos.
+            colorizer; or a `Painter`, to load it once for many photos. By
+            default the colorizer that comes with kcolor.
         **look: Fields of `Look`.
 
     Returns:
@@ -274,7 +276,7 @@ def _opened(model: str | Path | Colorizer) -> Model | Export:
         )
     raise UserError(
         f"model '{path}' does not exist: give a run, a .keras file, a "
-        "SavedModel or a .tflite file"
+        f"SavedModel, a .tflite file, or '{shipped.NAME}'"
     )
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kcolor import shipped
 from kcolor.color import rgb_to_lab
 from kcolor.data import photos as files
 from kcolor.data.pipeline import batches
@@ -244,7 +245,7 @@ def open_target(
 
     Args:
         text: A run, a `.keras` file, a SavedModel, a `.tflite` file, a folder
-            of coloured photos, or one of `REFERENCES`.
+            of coloured photos, "pretrained", or one of `REFERENCES`.
         train: As in `reference`.
         model: What `open_model` gave for it.
 
@@ -266,7 +267,7 @@ def open_target(
             f"'{text}' is no run, no .keras or .tflite file and no folder of "
             "photos"
         )
-    known = ["RUN", "FILE.keras", "FILE.tflite", "FOLDER"]
+    known = ["RUN", "FILE.keras", "FILE.tflite", "FOLDER", shipped.NAME]
     raise unknown("target", text, [*REFERENCES, *known])
 
 

@@ -6,12 +6,11 @@ import json
 import zipfile
 from pathlib import Path
 
-from kcolor import models, objectives
+from kcolor import models, objectives, shipped
 from kcolor.errors import UserError, first_line
 from kcolor.settings import settings
 
 NONE = "none"
-PRETRAINED = "pretrained"
 # What names a part, in experiments and in a colorizer.
 PARTS = {
     "arch": ("architecture", models),
@@ -58,6 +57,8 @@ def _is_complete(fields: dict) -> bool:
 def _config(init: str) -> dict:
     """Returns the configuration of a trained colorizer."""
     path = Path(init)
+    if init == shipped.NAME and not path.exists():
+        return shipped.config()
     if path.is_dir():
         path = path / "model.keras"
     try:

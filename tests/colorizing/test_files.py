@@ -368,3 +368,60 @@ def test_a_photo_goes_through_a_pipe(l2_file):
             (56, 40),
         )
     assert done.stderr.decode() == "1 coloured\n"
+
+
+def test_without_a_model_the_one_that_comes_with_kcolor_colours(
+    album, monkeypatch, capsys
+):
+    monkeypatch.chdir(album)
+    assert main(monkeypatch, "a.jpg") == 0
+    assert "see 'a-coloured.jpg'" in capsys.readouterr().err
+    rgb = np.asarray(Image.open("a-coloured.jpg"))
+    assert rgb.shape[:2] == np.asarray(Image.open("a.jpg")).shape[:2]
+    assert main(monkeypatch, "pretrained", "a.jpg", "-o", "same.jpg") == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("same.jpg")), rgb)
+    assert main(monkeypatch, "a.jpg") == 2  # nothing is overwritten
+
+
+def test_where_nobody_says_it_photos_go_beside_what_was_named(
+    l2_file, album, monkeypatch, capsys
+):
+    monkeypatch.chdir(album.parent)
+    assert main(monkeypatch, l2_file, album.name) == 0
+    out = album.with_name(f"{album.name}-coloured")
+    assert names(out) == ["1931/b.PNG", "1931/c.png", "a.jpg"]
+    assert f"see '{out.name}'" in capsys.readouterr().err
+    one, other = album / "a.jpg", album / "1931" / "b.PNG"
+    assert main(monkeypatch, l2_file, one, other) == 0
+    assert names(album.parent / "coloured") == ["a.jpg", "b.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope.jpg"], "'nope.jpg' is neither a model nor a photo"),
+        (["runs/nope", "a.jpg"], "'runs/nope' is neither"),
+        (["pretrained"], "name photos after it"),
+        (["gone.keras", "a.jpg"], "'gone.keras'"),
+        ([""], "''"),
+    ],
+)
+def test_what_is_neither_model_nor_photo_is_named(
+    album, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(album)
+    assert main(monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_a_run_and_an_export_are_models_and_an_album_is_none(tmp_path):
+    for name in ("run/config.yaml", "export/saved_model.pb", "album/a.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for name in ("run", "export"):
+        words = [str(tmp_path / name), "a.jpg"]
+        assert command._model_and_sources(words) == (words[0], ["a.jpg"])
+    words = [str(tmp_path / "album"), "a.jpg"]
+    assert command._model_and_sources(words) == ("pretrained", words)

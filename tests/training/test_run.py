@@ -150,6 +150,14 @@ def test_the_run_of_another_experiment_is_refused_and_what_differs_named(
         assert part in text
 
 
+def test_a_run_from_before_a_setting_was_there_goes_on_by_its_default(begun):
+    lines = begun.config.read_text().splitlines(keepends=True)
+    begun.config.write_text("".join(x for x in lines if "epochs" not in x))
+    begun.check_settings(Experiment.of(loss="l2"))
+    with pytest.raises(UserError, match="epochs"):
+        begun.check_settings(Experiment.of(loss="l2", epochs=3))
+
+
 def test_a_finished_run_has_nothing_left_to_resume(begun):
     begun.metrics.write_text("{}")
     assert begun.is_finished
