@@ -45,6 +45,7 @@ from kcolor.training.supervised import Supervised
 SAMPLES = 12  # photos in the picture grids
 DRAWS = 4  # of each, where the objective can be sampled
 TITLES = ("grey", "ours", "truth")
+FINE_TUNING = 0.1  # of the learning rate, for weights that know something
 LOSS_SCALE = 2.0**13  # in float16 at the start, for losses in ab units
 SKIPPED_SHOWN = 20  # broken files named on the screen
 
@@ -234,6 +235,8 @@ def resolve(experiment: Experiment, replicas: int = 1) -> Experiment:
     rate, beta_1 = experiment.learning_rate, experiment.beta_1
     if rate == "auto":
         rate = learning.learning_rate
+        if experiment.init != Experiment.init:
+            rate *= FINE_TUNING
     if beta_1 == "auto":
         beta_1 = learning.beta_1
     monitor = experiment.monitor

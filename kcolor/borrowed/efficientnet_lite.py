@@ -114,7 +114,7 @@ def classifier(name: str = "efficientnet_lite0") -> keras.Model:
     )(photos)
     x = keras.layers.Rescaling(1 / SPREAD, -MEAN / SPREAD, dtype="float32")(x)
     x = trunk(x, variant, dtype="float32")[-1]
-    x = _conv(x, HEAD, 1, 1, "_conv_head", dtype="float32")
+    x = _conv(x, HEAD, 1, 1, "lite_head", dtype="float32")
     features = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
     logits = keras.layers.Dense(1000, name="_fc", dtype="float32")(features)
     network = keras.Model(photos, [features, logits])
@@ -135,21 +135,21 @@ def trunk(x, variant: Variant, dtype: str | None = None) -> list:
         variant: Whose layers to make.
         dtype: Of the layers; None for Keras' own.
     """
-    x = _conv(x, STEM, 3, 2, "_conv_stem", dtype)
+    x = _conv(x, STEM, 3, 2, "lite_stem", dtype)
     features, number = [], 0
     for kernel, stride, factor, filters, repeats in _stages(variant):
         if stride == 2:
             features.append(x)
         for repeat in range(repeats):
-            block = f"_blocks.{number}."
+            block = f"lite_block{number}"
             number += 1
             before, wide = x, factor * x.shape[-1]
             if factor > 1:
-                x = _conv(x, wide, 1, 1, f"{block}_expand_conv", dtype)
+                x = _conv(x, wide, 1, 1, f"{block}_expand", dtype)
             stride = 1 if repeat else stride
-            x = _conv(x, None, kernel, stride, f"{block}_depthwise_conv", dtype)
+            x = _conv(x, None, kernel, stride, f"{block}_depthwise", dtype)
             x = _conv(
-                x, filters, 1, 1, f"{block}_project_conv", dtype, bounded=False
+                x, filters, 1, 1, f"{block}_project", dtype, bounded=False
             )
             if repeat:
                 x = keras.layers.Add(dtype=dtype)([before, x])
@@ -178,25 +178,25 @@ def assign(network: keras.Model, weights: dict[str, np.ndarray]) -> None:
 
 def _folded(name: str, weights: dict) -> tuple[np.ndarray, np.ndarray]:
     """Returns a convolution's kernel and bias, its normalisation in them."""
-    block, _, part = name.rpartition(".")
-    norm = _NORMS[part]
-    if block:
-        norm = f"{block}.{norm}"
+    place, _, part = name.removeprefix("lite_").rpartition("_")
+    block = f"_blocks.{place.removeprefix('block')}." if place else ""
+    convolution, norm = (block + name for name in _PARTS[part])
     scale, shift, mean, variance = (
         weights[f"{norm}.{part}"]
         for part in ("weight", "bias", "running_mean", "running_var")
     )
     factor = scale / np.sqrt(variance + EPSILON)
-    kernel = weights[f"{name}.weight"] * factor[:, None, None, None]
+    kernel = weights[f"{convolution}.weight"] * factor[:, None, None, None]
     return kernel, shift - mean * factor
 
 
-_NORMS = {
-    "_conv_stem": "_bn0",
-    "_conv_head": "_bn1",
-    "_expand_conv": "_bn0",
-    "_depthwise_conv": "_bn1",
-    "_project_conv": "_bn2",
+# PyTorch's names of a convolution and of its normalisation.
+_PARTS = {
+    "stem": ("_conv_stem", "_bn0"),
+    "head": ("_conv_head", "_bn1"),
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
 }
 
 

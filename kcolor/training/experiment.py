@@ -81,7 +81,7 @@ class Experiment:
             is validated and tested stays clean.
         optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
-            of schemes with a discriminator.
+            of schemes with a discriminator, and a tenth of it with --init.
         beta_1: Share of the last steps' mean gradient in the next one; auto:
             0.9, or 0.5 of schemes with a discriminator.
         schedule: What becomes of the learning rate: cosine lets it fall to 0

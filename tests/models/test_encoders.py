@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from kcolor.borrowed import efficientnet_lite
 from kcolor.color import lab_to_rgb
+from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
 from kcolor.layers import Double, Grey
 from kcolor.models import encoders
 from kcolor.models.unet import UNet
+from kcolor.objectives.l2 import L2
 
 pytestmark = pytest.mark.usefixtures("fresh_keras")
 CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat
@@ -62,6 +64,24 @@ def test_a_network_takes_any_photo_and_answers_every_second_pixel():
     assert network(random(2, 48, 80, 1)).shape == (2, 24, 40, 3)
 
 
+def test_a_colorizer_with_an_encoder_can_be_exported(tmp_path):
+    unet = UNet(encoder="efficientnet_lite0", filters=4, depth=1)
+    colorizer = Colorizer(unet, L2(), 32)
+    module = tf.Module()
+    module.colorizer = colorizer
+    module.colour = tf.function(
+        lambda lightness: colorizer(lightness),
+        input_signature=[tf.TensorSpec((None, None, None, 1), tf.float32)],
+    )
+    tf.saved_model.save(module, tmp_path)
+    lightness = 50 + 50 * random(1, 32, 48, 1)
+    np.testing.assert_allclose(
+        tf.saved_model.load(tmp_path).colour(lightness),
+        colorizer(lightness),
+        atol=1e-4,
+    )
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_fewer_levels_leave_the_deepest_features_out(depth):
     unet = UNet(encoder="efficientnet_lite0", filters=4, depth=depth)
@@ -70,7 +90,7 @@ def test_fewer_levels_leave_the_deepest_features_out(depth):
     assert len(encoder.outputs) == depth + 1
     assert unet.multiple == 2 ** (depth + 1)
     names = [layer.name for layer in encoder.layers]
-    assert ("_blocks.15._project_conv" in names) == (depth == 3)
+    assert ("lite_block15_project" in names) == (depth == 3)
 
 
 def test_encoder_and_decoder_together_are_the_network():

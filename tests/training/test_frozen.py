@@ -1,5 +1,7 @@
 """Tests for an encoder that stays as it is, later learns, or is kept."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import psutil
@@ -339,6 +341,13 @@ def test_a_training_begins_with_another_run_s_weights(
     found = keras.saving.load_model(first.model)
     encoder = found.architecture.encoder_of(found.network)
     assert not any(moved(encoder.get_weights(), encoders_of_epochs[-1]))
+
+
+def test_weights_that_know_something_move_slowly_by_default(experiment):
+    fresh = trainer.resolve(experiment()).learning_rate
+    # Decided before the weights are looked at.
+    chosen = dataclasses.replace(experiment(), init="another")
+    assert trainer.resolve(chosen).learning_rate == pytest.approx(fresh / 10)
 
 
 def test_a_head_of_another_loss_begins_by_chance_and_says_so(
