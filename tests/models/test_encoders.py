@@ -75,8 +75,9 @@ def test_a_colorizer_with_an_encoder_can_be_exported(tmp_path):
     )
     tf.saved_model.save(module, tmp_path)
     lightness = 50 + 50 * random(1, 32, 48, 1)
+    loaded = tf.saved_model.load(tmp_path)
     np.testing.assert_allclose(
-        tf.saved_model.load(tmp_path).colour(lightness),
+        loaded.colour(lightness),
         colorizer(lightness),
         atol=1e-4,
     )
