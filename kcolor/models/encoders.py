@@ -8,6 +8,7 @@ has its own.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,43 +109,39 @@ def _lite(name: str) -> Encoder:
 
 
 def _application(name: str, application: Callable) -> Encoder:
-    def features(grey):
-        photos = keras.layers.Concatenate(name="photo")([grey] * 3)
-        body = application(
-            include_top=False, weights=None, input_shape=(None, None, 3)
+    def body(weights: str | None) -> keras.Model:
+        whole = application(
+            include_top=False, weights=weights, input_shape=(None, None, 3)
         )
         rows = _rows(name, application)
-        network = keras.Model(
-            body.input, [body.layers[row].output for row in rows], name="body"
+        return keras.Model(
+            whole.input, [whole.layers[row].output for row in rows], name="body"
         )
-        return network(_prepared(name, photos))
+
+    def features(grey):
+        photos = keras.layers.Concatenate(name="photo")([grey] * 3)
+        # Its normalisation keeps the statistics it came with.
+        return body(None)(_prepared(name, photos), training=False)
 
     def load(model: keras.Model) -> None:
         try:
-            whole = application(
-                include_top=False,
-                weights="imagenet",
-                input_shape=(PROBE, PROBE, 3),
-            )
+            published = body("imagenet")
         except Exception as error:  # what fetching raises is the network's
             raise UserError(
                 f"the weights of {name} cannot be fetched "
                 f"({first_line(error)}): use --encoder {LITE[0]}, or a machine "
                 "with network"
             ) from error
-        body = model.get_layer("body")
-        for own, other in zip(body.layers, whole.layers, strict=False):
-            own.set_weights(other.get_weights())
+        model.get_layer("body").set_weights(published.get_weights())
 
     return Encoder(name, features, load)
 
 
 def _prepared(name: str, photos):
     """Returns photos as an application wants them."""
-    for module in vars(keras.applications).values():
-        if name in vars(module) if hasattr(module, "__dict__") else False:
-            return module.preprocess_input(photos)
-    return photos
+    modules = filter(inspect.ismodule, vars(keras.applications).values())
+    module = next(module for module in modules if hasattr(module, name))
+    return module.preprocess_input(photos)
 
 
 @functools.cache
