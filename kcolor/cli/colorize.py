@@ -30,7 +30,8 @@ EXAMPLES = """examples:
 @shell
 def main(argv: list[str]) -> None:
     """Colours what the command line names."""
-    options = vars(_parser().parse_args(argv))
+    # Flags may stand between photos.
+    options = vars(_parser().parse_intermixed_args(argv))
     model, sources = _model_and_sources(options.pop("words"))
     load_tensorflow()
     from kcolor.colorizing.files import colorize_files
@@ -80,9 +81,11 @@ def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
         UserError: The first word is neither, or there is no photo.
     """
     first, *others = words
-    path = Path(first)
-    if not _is_model(first, path):
-        if first and first != "-" and not path.exists():
+    for word in others:
+        if _is_model(word):
+            raise UserError(f"'{word}' is a model: name it before the photos")
+    if not _is_model(first):
+        if first and first != "-" and not Path(first).exists():
             raise UserError(
                 f"'{first}' is neither a model nor a photo: check the path"
             )
@@ -92,7 +95,8 @@ def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
     return first, others
 
 
-def _is_model(word: str, path: Path) -> bool:
+def _is_model(word: str) -> bool:
+    path = Path(word)
     if path.is_dir():
         files = ("config.yaml", "saved_model.pb", "*/saved_model.pb")
         return any(any(path.glob(file)) for file in files)

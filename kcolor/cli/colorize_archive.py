@@ -95,7 +95,7 @@ def _parser() -> Parser:
         "model",
         metavar="MODEL",
         help="Run, .keras file, SavedModel or .tflite file, where each worker "
-        "finds it.",
+        "finds it; or pretrained, which comes with kcolor.",
     )
     parser.add_argument(
         "sources",

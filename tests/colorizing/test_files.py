@@ -378,7 +378,8 @@ def test_without_a_model_the_one_that_comes_with_kcolor_colours(
     assert "see 'a-coloured.jpg'" in capsys.readouterr().err
     rgb = np.asarray(Image.open("a-coloured.jpg"))
     assert rgb.shape[:2] == np.asarray(Image.open("a.jpg")).shape[:2]
-    assert main(monkeypatch, "pretrained", "a.jpg", "-o", "same.jpg") == 0
+    # Flags may stand between.
+    assert main(monkeypatch, "pretrained", "-o", "same.jpg", "a.jpg") == 0
     np.testing.assert_array_equal(np.asarray(Image.open("same.jpg")), rgb)
     assert main(monkeypatch, "a.jpg") == 2  # nothing is overwritten
 
@@ -402,6 +403,7 @@ def test_where_nobody_says_it_photos_go_beside_what_was_named(
         (["nope.jpg"], "'nope.jpg' is neither a model nor a photo"),
         (["runs/nope", "a.jpg"], "'runs/nope' is neither"),
         (["pretrained"], "name photos after it"),
+        (["a.jpg", "pretrained"], "name it before the photos"),
         (["gone.keras", "a.jpg"], "'gone.keras'"),
         ([""], "''"),
     ],
