@@ -23,7 +23,7 @@ from kcolor.shipped import ABOUT, FOLDER, NAME, WEIGHTS, load
 from kcolor.trained import open_model
 
 MOST_MEGABYTES = 25
-MOST_AWAY = 0.5  # ab units: none could see it
+MOST_AWAY = 0.5  # rmse of ab, in ab units, of any photo: none could see it
 
 
 def pack(colorizer: Colorizer, folder: Path) -> int:
@@ -66,8 +66,7 @@ def pack(colorizer: Colorizer, folder: Path) -> int:
         away = _away(colorizer, load(draft))
         if not away <= MOST_AWAY:
             raise UserError(
-                f"in half precision its colours are up to {away:.2f} ab units "
-                "away"
+                f"in half precision its colours are {away:.2f} ab units away"
             )
         for part in (WEIGHTS, ABOUT):
             with whole(folder / part) as path:
@@ -76,14 +75,15 @@ def pack(colorizer: Colorizer, folder: Path) -> int:
 
 
 def _away(one: Colorizer, other: Colorizer) -> float:
-    """Returns how far the colours of two are apart at most, in ab units."""
+    """Returns the largest `rmse_ab` of a photo between two, in ab units."""
     random = np.random.default_rng(0)
     coarse = random.uniform(0, 100, (8, 8, 8, 1))
     size = one.fixed_size or 64
     steps = -(-size // 8)
     fine = coarse.repeat(steps, 1).repeat(steps, 2)[:, :size, :size]
     lightness = np.clip(fine + random.normal(0, 3, fine.shape), 0, 100)
-    return float(np.abs(np.asarray(one(lightness) - other(lightness))).max())
+    errors = np.asarray(one(lightness) - other(lightness))
+    return float(np.sqrt((errors**2).mean((1, 2, 3))).max())
 
 
 def main() -> None:
