@@ -145,6 +145,15 @@ def test_weights_of_another_network_are_seen(folder, change):
     assert "does not fit" in refused(folder)
 
 
+def test_what_is_packed_may_be_asked_otherwise(colorizer, tmp_path):
+    other = pack.changed(colorizer, 32, temperature=0.1, rebalance=None)
+    pack.pack(other, tmp_path)
+    loaded = shipped.load(tmp_path)
+    assert loaded.image_size == 32
+    assert loaded.objective.temperature == 0.1
+    assert loaded.objective.rebalance == colorizer.objective.rebalance
+
+
 def test_what_half_precision_would_change_is_not_packed(tmp_path):
     colorizer = Colorizer(UNet(filters=4, depth=2), L2(), image_size=24)
     head = colorizer.network.get_layer("head")
