@@ -11,8 +11,7 @@ from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
 from kcolor.trained import open_model
 from kcolor.training.experiment import Experiment
-
-NONE = "none"
+from kcolor.training.inherited import NONE
 
 
 def begin(

@@ -41,6 +41,11 @@ class Architecture(Checked):
         """The least height and width of the network's input."""
         return 1
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether others have trained a part of it: see `encoder_of`."""
+        return False
+
     def label(self, classes: int) -> Architecture:
         """Returns this architecture for photos of so many labelled classes."""
         return self

@@ -73,14 +73,18 @@ class UNet(Architecture):
         return 2 ** (self.levels + 1)
 
     @property
+    def has_encoder(self) -> bool:
+        return self.encoder != encoders.NONE
+
+    @property
     def levels(self) -> int:
         """Levels below the first."""
         if self.depth != "auto":
             return self.depth
-        return 4 if self.encoder == encoders.NONE else MOST_ENCODED
+        return MOST_ENCODED if self.has_encoder else 4
 
     def check(self, image_size: int, channels: int) -> None:
-        if self.encoder != encoders.NONE:
+        if self.has_encoder:
             encoders.check(self.encoder)
             if self.levels > MOST_ENCODED:
                 raise UserError(
@@ -97,23 +101,18 @@ class UNet(Architecture):
             )
 
     def encoder_of(self, network: keras.Model) -> keras.Model | None:
-        if self.encoder == encoders.NONE:
-            return None
-        return network.get_layer("encoder")
+        return network.get_layer("encoder") if self.has_encoder else None
 
     def decoder_of(self, network: keras.Model) -> keras.Model | None:
-        if self.encoder == encoders.NONE:
-            return None
-        return network.get_layer("decoder")
+        return network.get_layer("decoder") if self.has_encoder else None
 
     def require(self) -> None:
-        if self.encoder != encoders.NONE:
+        if self.has_encoder:
             encoders.get(self.encoder).require()
 
     def load_encoder(self, network: keras.Model) -> None:
-        encoder = self.encoder_of(network)
-        if encoder is not None:
-            encoders.get(self.encoder).load(encoder)
+        if self.has_encoder:
+            encoders.get(self.encoder).load(self.encoder_of(network))
 
     def build(self, image_size: int, planes: int, channels: int) -> keras.Model:
         from kcolor import layers
@@ -121,7 +120,7 @@ class UNet(Architecture):
         inputs = keras.Input((None, None, planes), name="planes")
         half = layers.SpaceToDepth(name="half")(inputs)
         stem = layers.conv(half, self.filters, "stem", activation=None)
-        if self.encoder == encoders.NONE:
+        if not self.has_encoder:
             *skips, x = self._down(stem)
             x = _block(x, "middle1")
             x = _block(self._middle(x), "middle2")

@@ -26,7 +26,6 @@ from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 from kcolor import models, objectives, schemes
 from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
-from kcolor.models.encoders import NONE as NO_ENCODER
 from kcolor.objectives.objective import Objective
 from kcolor.schemes.adversarial import AdversarialScheme
 from kcolor.schemes.scheme import Scheme
@@ -207,10 +206,20 @@ class Experiment:
             UserError: Parts that do not fit each other, or the image size.
         """
         architecture, objective = self.architecture, self.objective
-        if (
-            self.freeze_encoder
-            and getattr(architecture, "encoder", NO_ENCODER) == NO_ENCODER
-        ):
+        self._check_frozen()
+        architecture.check(self.image_size, objective.channels)
+        objective.check(self.image_size, architecture.stride)
+        self.learning.check(
+            architecture,
+            objective,
+            self.image_size,
+            self.batch_size,
+            self.epochs,
+        )
+
+    def _check_frozen(self) -> None:
+        """Refuses settings of a frozen encoder that do not fit each other."""
+        if self.freeze_encoder and not self.architecture.has_encoder:
             raise UserError(
                 f"--freeze-encoder true: {self.arch} has no encoder of others: "
                 "give --arch unet --encoder efficientnet_lite0"
@@ -235,15 +244,6 @@ class Experiment:
                 "--unfreeze-at lowers the learning rate, as --schedule plateau "
                 "does: give cosine, linear or constant"
             )
-        architecture.check(self.image_size, objective.channels)
-        objective.check(self.image_size, architecture.stride)
-        self.learning.check(
-            architecture,
-            objective,
-            self.image_size,
-            self.batch_size,
-            self.epochs,
-        )
 
     def __post_init__(self):
         if type(self) is Experiment:
