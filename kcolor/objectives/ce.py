@@ -49,6 +49,8 @@ class CrossEntropy(Objective):
         rebalance: How strongly rare colours are favoured: 0 not at all, 0.5 as
             in the paper, 1 until every bin weighs the same.
         temperature: Of the annealed mean: 1 is the expectation, 0 the mode.
+        saturation: Factor on the annealed mean: a mean of many colours is paler
+            than each of them.
         labels: soft, spread over five bins, or hard, the nearest bin alone.
         focal: How much less pixels count whose colour is already known: each
             weighs (1 - p) to this power, where -log p is how far its cross
@@ -74,6 +76,7 @@ class CrossEntropy(Objective):
     bins: Literal[313, 261] = 313
     rebalance: ClosedUnitInterval = 0.5
     temperature: NonNegative = 0.38
+    saturation: NonNegative = 1.0
     labels: Literal["soft", "hard"] = "soft"
     focal: Power = 0.0
     # Learnt by `adapt`, kept in the model: no setting.
@@ -168,9 +171,9 @@ class CrossEntropy(Objective):
             # Not by its number, which TFLite cannot find as Keras does.
             best = keras.ops.cast(logits >= 0, "float32")
             best = best / keras.ops.sum(best, -1, keepdims=True)
-            return keras.ops.matmul(best, centres)
+            return self.saturation * keras.ops.matmul(best, centres)
         shares = keras.ops.softmax(logits / self.temperature, axis=-1)
-        return keras.ops.matmul(shares, centres)
+        return self.saturation * keras.ops.matmul(shares, centres)
 
     def sample(self, forward, seeds):
         outputs = keras.ops.cast(forward(), "float32")

@@ -112,7 +112,7 @@ def main() -> None:
         type=int,
         help="Short side at which it sees photos that are to be coloured.",
     )
-    for name in ("temperature", "rebalance"):
+    for name in ("temperature", "saturation", "rebalance"):
         parser.add_argument(f"--{name}", type=float, help="Of ce.")
     options = vars(parser.parse_args())
     model = open_model(Path(options.pop("model")))

@@ -377,6 +377,18 @@ def test_decoding_is_the_mean_of_the_sharpened_softmax(bins, temperature):
     )
 
 
+def test_saturation_is_a_factor_on_the_answer_and_none_on_draws(histogram):
+    outputs = np.random.default_rng(0).normal(0, 3, (1, 4, 4, 313))
+    plain, bold = (
+        CrossEntropy(saturation=factor).adapt(histogram) for factor in (1, 1.5)
+    )
+    np.testing.assert_allclose(
+        bold.decode(outputs), 1.5 * plain.decode(outputs), rtol=1e-5
+    )
+    one, other = (o.sample(constant(outputs), 3) for o in (plain, bold))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_temperature_one_is_the_expectation(histogram):
     objective = CrossEntropy(rebalance=0.0, temperature=1.0).adapt(histogram)
     ab = objective.decode(np.zeros((1, 1, 1, 313), "float32"))
