@@ -377,7 +377,9 @@ def test_decoding_is_the_mean_of_the_sharpened_softmax(bins, temperature):
     )
 
 
-def test_saturation_is_a_factor_on_the_answer_and_none_on_draws(histogram):
+def test_saturation_is_a_factor_on_the_answer_and_none_on_draws(
+    histogram, constant
+):
     outputs = np.random.default_rng(0).normal(0, 3, (1, 4, 4, 313))
     plain, bold = (
         CrossEntropy(saturation=factor).adapt(histogram) for factor in (1, 1.5)
