@@ -1,6 +1,8 @@
 """Draws photos in grey and in colour, side by side, in one picture.
 
-python docs/album.py docs/album.jpg PHOTO... --columns 3 --height 200
+    python docs/album.py docs/album.jpg PHOTO... --columns 3 --height 200
+
+With the colorizer that comes with kcolor, or another --model.
 """
 
 import argparse
