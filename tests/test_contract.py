@@ -101,7 +101,8 @@ def losses_of_training(colorizer, steps, optimizer, **options):
     scheme.compile(optimizer, **options)
     lightness, ab = batch()
     labels = np.arange(len(ab)) % CLASSES
-    photos = tf.data.Dataset.from_tensor_slices((lightness, ab, labels))
+    more = {"labels": labels}
+    photos = tf.data.Dataset.from_tensor_slices((lightness, ab, more))
     history = scheme.fit(
         photos.batch(len(ab), drop_remainder=True), epochs=steps, verbose=0
     ).history

@@ -124,8 +124,11 @@ def lines_of_code(page: Path) -> list[str]:
     return [line.split(" #")[0].strip() for line in lines]
 
 
-def test_the_readme_opens_with_a_line_to_train_and_a_line_to_test():
-    trains, tests = lines_of_code(ROOT / "README.md")[:2]
+def test_the_readme_opens_with_lines_to_colour_to_train_and_to_test():
+    text = (ROOT / "README.md").read_text()
+    assert text.index("![") < text.index("```")  # a picture first
+    colours, _, trains, tests = lines_of_code(ROOT / "README.md")[:4]
+    assert colours == "pip install . && kcolor-colorize grandmother.jpg"
     assert trains.startswith("pip install ")
     assert trains.endswith("&& kcolor-train --arch cnn --loss ce")
     assert "demo" in trains
@@ -143,6 +146,8 @@ def test_every_command_of_a_page_is_understood(page, monkeypatch):
             words = [word for word in command[1:] if word != "--resume"]
             written = {"FILE", "searches/first/best.yaml"}  # by the reader
             words = [str(CONFIGS[0]) if w in written else w for w in words]
+            if "--init" in words:  # a run of the reader's
+                words[words.index("--init") + 1] = "pretrained"
             assert isinstance(parse(words), Experiment)
         if "kcolor-search" in command and "--space" in command:
             space = Path(command[command.index("--space") + 1])

@@ -51,21 +51,27 @@ class Variant:
     width: float
     depth: float
 
-    def find(self) -> Path:
+    def find(self, extra: str = "encoders") -> Path:
         """Returns the file of its weights.
 
+        Args:
+            extra: What of kcolor to install to have it.
+
         Raises:
             UserError: The package is not installed.
         """
-        return find(self.package, self.file, "encoders")
+        return find(self.package, self.file, extra)
 
-    def weights(self) -> dict[str, np.ndarray]:
+    def weights(self, extra: str = "encoders") -> dict[str, np.ndarray]:
         """Returns its weights, by PyTorch's names.
 
+        Args:
+            extra: What of kcolor to install to have them.
+
         Raises:
             UserError: The package is not installed.
         """
-        return read_torch(self.find())
+        return read_torch(self.find(extra))
 
 
 VARIANTS = {
@@ -107,7 +113,7 @@ def classifier(name: str = "efficientnet_lite0") -> keras.Model:
         squeeze-and-excitation and with ReLU6.
     """
     variant = VARIANTS[name]
-    weights = variant.weights()
+    weights = variant.weights("metrics")
     photos = keras.Input((None, None, 3), dtype="float32")
     x = keras.layers.Resizing(
         variant.size, variant.size, antialias=True, dtype="float32"

@@ -247,7 +247,7 @@ def test_a_scheme_trains_an_architecture_or_refuses_it(scheme, arch, jit):
     random = np.random.default_rng(0)
     grey, lightness = np.float32(random.uniform(0, 100, (2, 2, SIZE, SIZE, 1)))
     ab = np.float32(random.normal(0, 20, (2, SIZE, SIZE, 2)))
-    batch = (lightness, ab, np.arange(2))
+    batch = (lightness, ab, {"labels": np.arange(2)})
     if scheme.is_unpaired:
         batch = (grey, lightness, ab)
     stream = iter(tf.data.Dataset.from_tensors(batch))

@@ -104,7 +104,7 @@ def test_help_says_what_a_setting_takes_and_to_what_it_belongs(capsys):
         parse("--arch", "unet", "--loss", "mdn", "--help")
     text = " ".join(capsys.readouterr().out.split())
     assert "(auto or true or false; default: auto)" in text
-    assert "(a whole number >=1 and <=12; default: 4)" in text
+    assert "(auto or a whole number >=1 and <=12; default: auto)" in text
     assert "(mean or mode; default: mean)" in text
     titles = ["the architecture unet:", "the loss mdn:", "the run:"]
     flags = ["--attention", "--least-sigma", "--checkpoint-minutes"]
