@@ -2,7 +2,7 @@
 
     python docs/album.py docs/album.jpg PHOTO... --columns 3 --height 200
 
-With the colorizer that comes with kcolor, or another --model.
+With the colorizer that comes with kcolor, or by other --models.
 """
 
 import argparse
@@ -23,21 +23,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("photos", type=Path, nargs="+")
-    parser.add_argument("--model", default=NAME)
+    parser.add_argument(
+        "--models", nargs="+", default=[NAME], help="One column each."
+    )
     parser.add_argument("--columns", type=int, default=3)
     parser.add_argument("--height", type=int, default=200, help="Of a photo.")
     parser.add_argument(
-        "--truth", action="store_true", help="And as it was, third."
+        "--truth", action="store_true", help="And as it was, last."
     )
     options = parser.parse_args()
-    painter = Painter(options.model, Look())
+    painters = [Painter(model, Look()) for model in options.models]
     rows = [[] for _ in range(-(-len(options.photos) // options.columns))]
     for number, file in enumerate(options.photos):
         photo = Image.fromarray(photos.decode(file.read_bytes()))
         photo.thumbnail((LARGEST, LARGEST))
         rgb = np.asarray(photo)
         grey = np.asarray(photo.convert("L").convert("RGB"))
-        shown = [grey, colorize(rgb, painter), rgb][: 3 if options.truth else 2]
+        shown = [grey, *(colorize(rgb, painter) for painter in painters)]
+        if options.truth:
+            shown.append(rgb)
         rows[number // options.columns].append(
             [sized(part, options.height) for part in shown]
         )
