@@ -96,6 +96,7 @@ def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _is_model(word: str) -> bool:
+    """Returns whether a word names a model: by names, without TensorFlow."""
     path = Path(word)
     if path.is_dir():
         files = ("config.yaml", "saved_model.pb", "*/saved_model.pb")

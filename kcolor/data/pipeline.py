@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -101,39 +101,40 @@ def batches(
             return batch
         return (*batch, {"labels": tf.gather(labels, indices)})
 
-    places = positions(count, batch_size, shuffle is not None, start, parts)
-    return places.map(
-        to_lab, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ).prefetch(tf.data.AUTOTUNE)
+    return stream(to_lab, count, batch_size, shuffle is not None, start, parts)
 
 
-def positions(
+def stream(
+    make: Callable,
     count: int,
     batch_size: int,
     whole: bool,
     start: int = 0,
     parts: tuple[Sequence[int], int] = ((0,), 1),
 ) -> tf.data.Dataset:
-    """Returns the positions of each batch's photos in an epoch, int64 (N,).
+    """Returns the batches of an epoch, made several at once, in their order.
 
     Args:
+        make: Makes a batch of its photos' positions in the epoch, int64 (N,).
         count: Photos an epoch.
         batch_size: Photos a batch.
         whole: Whether to leave out what does not fill a batch.
         start: As in `batches`.
         parts: The same.
     """
-    every = tf.data.Dataset.range(start * batch_size, count).batch(
+    positions = tf.data.Dataset.range(start * batch_size, count).batch(
         batch_size, drop_remainder=whole
     )
     numbers, total = parts
-    if total == 1:
-        return every
-    return every.flat_map(
-        lambda batch: tf.data.Dataset.from_tensor_slices(
-            tf.gather(tf.reshape(batch, (total, -1)), list(numbers))
+    if total > 1:
+        positions = positions.flat_map(
+            lambda batch: tf.data.Dataset.from_tensor_slices(
+                tf.gather(tf.reshape(batch, (total, -1)), list(numbers))
+            )
         )
-    )
+    return positions.map(
+        make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    ).prefetch(tf.data.AUTOTUNE)
 
 
 def in_order(

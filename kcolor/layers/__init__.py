@@ -234,7 +234,7 @@ class DepthToSpace(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kcolor")
-class Double(keras.layers.Layer):
+class Enlarge(keras.layers.Layer):
     """Features of twice the height and width, interpolated.
 
     As `keras.layers.UpSampling2D`, which loses the number of channels where a

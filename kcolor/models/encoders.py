@@ -49,10 +49,10 @@ class Encoder:
         Args:
             levels: Below the first; each has the next of `STRIDES`.
         """
-        from kcolor.layers import Double, Grey
+        from kcolor.layers import Enlarge, Grey
 
         lightness = keras.Input((None, None, 1), name="lightness")
-        grey = Grey(name="grey")(Double(name="double")(lightness))
+        grey = Grey(name="grey")(Enlarge(name="enlarge")(lightness))
         features = self.features(grey)[: levels + 1]
         return keras.Model(lightness, features, name="encoder")
 

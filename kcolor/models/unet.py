@@ -96,7 +96,7 @@ class UNet(Architecture):
         if self.attention and tokens > MOST_TOKENS:
             raise UserError(
                 f"the attention of unet cannot take photos of {image_size} "
-                f"pixels at depth {self.depth}: --depth more, or "
+                f"pixels at depth {self.levels}: --depth more, or "
                 "--attention false"
             )
 

@@ -21,7 +21,7 @@ import psutil
 import tensorflow as tf
 
 from kcolor.colorizer import Colorizer
-from kcolor.data.pipeline import batches, in_order, positions
+from kcolor.data.pipeline import batches, in_order, stream
 from kcolor.data.prepare import Photos
 from kcolor.errors import UserError
 from kcolor.files import whole
@@ -85,10 +85,7 @@ class Views:
             )
             return lightness, ab, {"features": tuple(features)}
 
-        places = positions(self.count, batch_size, True, start, parts)
-        return places.map(
-            take, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        ).prefetch(tf.data.AUTOTUNE)
+        return stream(take, self.count, batch_size, True, start, parts)
 
 
 def views(
@@ -150,12 +147,12 @@ def views(
     per_view = -(-count // BATCH)
     begin, arrays = place.open(shapes, kinds)
     left = range(begin, number * per_view)
-    stream = iter(())
+    seen = iter(())
     for done in progress(left, len(left)):
         view, batch = divmod(done, per_view)
         if done == begin or batch == 0:
-            stream = iter(crops(view, batch))
-        lightness, ab = next(stream)
+            seen = iter(crops(view, batch))
+        lightness, ab = next(seen)
         row = view * count + batch * BATCH
         parts = [lightness, ab, *ask(lightness)]
         for array, part, kind in zip(arrays, parts, kinds, strict=True):

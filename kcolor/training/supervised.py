@@ -99,9 +99,10 @@ class Supervised(keras.Model):
         ]
 
     def _averages(self) -> dict[int, keras.Variable]:
-        """Returns the average of each variable, by its identity."""
-        optimizer = self.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        """Returns the averages there are, by the identity of the variable."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if not optimizer.use_ema:
+            return {}
         pairs = zip(
             optimizer._trainable_variables,
             optimizer._model_variables_moving_average,
@@ -114,13 +115,10 @@ class Supervised(keras.Model):
 
         Keras begins them at the optimizer's first step, or at 0.
         """
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if not optimizer.use_ema:
-            return
         average_of = self._averages()
         for variable in variables:
-            average = average_of[id(variable)]
-            if not np.any(average):
+            average = average_of.get(id(variable))
+            if average is not None and not np.any(average):
                 average.assign(variable)
 
     def build_optimizers(self) -> None:

@@ -13,7 +13,7 @@ from kcolor.borrowed import efficientnet_lite
 from kcolor.color import lab_to_rgb
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
-from kcolor.layers import Double, Grey
+from kcolor.layers import Enlarge, Grey
 from kcolor.models import encoders
 from kcolor.models.unet import UNet
 from kcolor.objectives.l2 import L2
@@ -52,7 +52,7 @@ def test_features_are_those_the_classifier_has_of_the_grey_photo(name):
     whole = keras.Model(photos, efficientnet_lite.trunk(photos, variant))
     efficientnet_lite.assign(whole, variant.weights())
     lightness = random(2, 32, 48, 1)
-    grey = np.asarray(Grey()(Double()(lightness)))
+    grey = np.asarray(Grey()(Enlarge()(lightness)))
     samples = (np.repeat(grey, 3, -1) - 127) / 128
     expected = whole(samples)[1:]
     for feature, other in zip(encoder(lightness), expected, strict=True):
@@ -152,7 +152,7 @@ def test_an_application_of_keras_is_an_encoder(monkeypatch):
     sides = [feature.shape[1:3] for feature in features]
     assert sides == [(16, 16), (8, 8), (4, 4), (2, 2)]
     # As the application wants its photos: from -1 to 1.
-    grey = np.asarray(Grey()(Double()(lightness)))
+    grey = np.asarray(Grey()(Enlarge()(lightness)))
     deepest = published[0](np.repeat(grey / 127.5 - 1, 3, -1))
     np.testing.assert_allclose(features[-1], deepest, atol=1e-4)
 
