@@ -433,6 +433,7 @@ def _fit(
             experiment.views,
             experiment.seed,
             experiment.faults,
+            experiment.zoom,
             data.fingerprint,
             lambda items, total: progress(items, total, "encoding"),
             say,
@@ -604,6 +605,7 @@ def _batches(
             start=first,
             parts=parts,
             faults=experiment.faults,
+            zoom=experiment.zoom,
         )
 
     if not experiment.learning.is_unpaired:

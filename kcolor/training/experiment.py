@@ -35,6 +35,7 @@ from kcolor.settings import (
     Positive,
     Seed,
     Share,
+    Zoom,
     settings,
 )
 from kcolor.training.inherited import inherited
@@ -78,6 +79,9 @@ class Experiment:
         faults: Share of the training photos whose lightness is made to look
             old: grain, blur, fading, stains, JPEG, film that saw no red. What
             is validated and tested stays clean.
+        zoom: Least share of a photo's height and width that a training photo
+            shows: at 0.5 it is half of it to all of it, enlarged. A photo is
+            then less often seen the same twice; 1 shows all.
         optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
             of schemes with a discriminator, and a tenth of it with --init.
@@ -123,6 +127,7 @@ class Experiment:
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     faults: Share = 0.0
+    zoom: Zoom = 1.0
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Literal["auto"] | Positive = "auto"
     beta_1: Literal["auto"] | Share = "auto"

@@ -94,6 +94,7 @@ def views(
     number: int,
     seed: int,
     faults: float,
+    zoom: float,
     fingerprint: str,
     progress: Callable[[Iterable, int], Iterable] = lambda items, _: items,
     say: Callable[[str], None] = lambda line: None,
@@ -108,8 +109,9 @@ def views(
         photos: The training photos.
         colorizer: Has an encoder.
         number: Views of each photo.
-        seed: Of the crops and the faults.
+        seed: Of the crops, the faults and the zoom.
         faults: Share of the views whose lightness is made to look old.
+        zoom: Least share of a crop's height and width that a view shows.
         fingerprint: Of the photos.
         progress: Wraps the iteration over the batches.
         say: Is told how much there is to keep, and where.
@@ -133,6 +135,7 @@ def views(
             draws=(seed, view),
             start=start,
             faults=faults,
+            zoom=zoom,
         )
 
     specs = [(size, size, 1), (size, size, 2)]
@@ -142,7 +145,7 @@ def views(
         told.append(feature.dtype)
     shapes = [(number * count, *spec) for spec in specs]
     kinds = [np.dtype(BITS.get(k, k.as_numpy_dtype)) for k in told]
-    name = _digest(encoder, fingerprint, shapes, kinds, seed, faults)
+    name = _digest(encoder, fingerprint, shapes, kinds, seed, faults, zoom)
     place = _place(shapes, kinds, name, say)
     per_view = -(-count // BATCH)
     begin, arrays = place.open(shapes, kinds)

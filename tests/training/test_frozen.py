@@ -189,8 +189,10 @@ def train_photos(photos):
     return load(str(photos), SIZE).train
 
 
-def kept(photos, colorizer, number=2, faults=0.5, **options):
-    return features.views(photos, colorizer, number, 7, faults, "x", **options)
+def kept(photos, colorizer, number=2, faults=0.5, zoom=1.0, **options):
+    return features.views(
+        photos, colorizer, number, 7, faults, zoom, "x", **options
+    )
 
 
 def test_what_is_kept_is_what_the_encoder_says(train_photos, colorizer):
@@ -292,11 +294,12 @@ def test_other_weights_and_other_photos_have_a_place_of_their_own(
 ):
     kept(train_photos, colorizer)
     kept(train_photos, colorizer, faults=0.0)
-    features.views(train_photos, colorizer, 2, 7, 0.5, "other")
+    features.views(train_photos, colorizer, 2, 7, 0.5, 1.0, "other")
+    kept(train_photos, colorizer, zoom=0.5)
     encoder = colorizer.architecture.encoder_of(colorizer.network)
     encoder.set_weights([weight + 1 for weight in encoder.get_weights()])
     kept(train_photos, colorizer)
-    assert len(list(little_memory.iterdir())) == 4
+    assert len(list(little_memory.iterdir())) == 5
 
 
 def test_what_fits_nowhere_is_refused_with_its_size(
