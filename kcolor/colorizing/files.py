@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import sys
 import time
 from collections import Counter
@@ -28,6 +29,26 @@ STANDARD = "-"  # stdin or stdout
 COLOURED = "coloured"  # how what nobody named is called
 # Photos at once, and their pixels: memory does not grow with the folder.
 BATCH, BATCH_PIXELS = 32, 12_000_000
+# Pictures that cameras and scanners write and kcolor does not read.
+UNREAD = frozenset(
+    [
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".psd",
+        ".pdf",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raf",
+        ".orf",
+        ".rw2",
+    ]
+)
 # What one photo can be wrong with, and the others not.
 _FAULTS = (
     photos.BrokenPhoto,
@@ -166,6 +187,8 @@ def colorize_files(
     is_told = out is None
     out = beside(sources, suffix) if is_told else out
     tasks = _tasks(sources, out, suffix, look.samples)
+    for line in passed_over(sources):
+        warn(line)
     left = left_to_do(tasks, skip_existing, overwrite)
     outcome = Outcome(
         skipped=len(tasks) - len(left), out=out if is_told else None
@@ -345,11 +368,39 @@ def _found(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
         and path.is_file()
         # What was coloured before is no photo to colour.
         and not (is_inside and out in path.resolve().parents)
+        and not _is_beside(path)
     ]
     if not paths:
         raise no_photo(f"folder '{source}' holds")
     for path in paths:
         yield path, path.relative_to(source)
+
+
+def _is_beside(path: Path) -> bool:
+    """Returns whether a file is what `beside` names for a photo next to it."""
+    stem, dash, ending = path.stem.rpartition(f"-{COLOURED}")
+    draw = ending.removeprefix("-")
+    if not dash or not (ending == "" or draw.isdecimal()):
+        return False
+    return any(map(is_photo, path.parent.glob(f"{glob.escape(stem)}.*")))
+
+
+def passed_over(sources: Sequence[str]) -> list[str]:
+    """Returns a line about each folder with pictures that are not read.
+
+    Args:
+        sources: As `colorize_files` takes them.
+    """
+    lines = []
+    for source in filter(Path.is_dir, map(Path, sources)):
+        counts = Counter(path.suffix.lower() for path in source.rglob("*"))
+        unread = [f"{counts[s]} {s}" for s in sorted(UNREAD) if counts[s]]
+        if unread:
+            lines.append(
+                f"'{source}': passed over {', '.join(unread)}: kcolor does not "
+                "read these, save them as JPEG or PNG"
+            )
+    return lines
 
 
 def is_photo(path: Path) -> bool:

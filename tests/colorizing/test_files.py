@@ -169,6 +169,26 @@ def test_a_model_that_answers_no_number_has_coloured_nothing(
     assert "no number" in outcome.failed[0][1]
 
 
+def test_what_was_coloured_beside_a_photo_is_not_coloured_again(l2, album):
+    run(l2, [album / "a.jpg"], album / "a-coloured.jpg")
+    Image.fromarray(grey()).save(album / "a-coloured-2.png")
+    Image.fromarray(grey()).save(album / "b-coloured.jpg")  # has no b
+    outcome = run(l2, [album], album.parent / "out")
+    assert outcome.coloured == 4
+    assert "b-coloured.jpg" in names(album.parent / "out")
+    assert "a-coloured.jpg" not in names(album.parent / "out")
+
+
+def test_pictures_that_are_not_read_are_told_of(l2, album):
+    (album / "1931" / "phone.HEIC").write_bytes(b"")
+    (album / "scan.psd").write_bytes(b"")
+    lines = []
+    run(l2, [album], album.parent / "out", warn=lines.append)
+    (line,) = lines
+    assert "1 .heic, 1 .psd" in line
+    assert "save them as JPEG" in line
+
+
 def test_what_was_coloured_into_the_folder_is_not_coloured_again(l2, album):
     run(l2, [album], album / "coloured")
     outcome = run(l2, [album], album / "coloured", skip_existing=True)
