@@ -30,25 +30,23 @@ COLOURED = "coloured"  # how what nobody named is called
 # Photos at once, and their pixels: memory does not grow with the folder.
 BATCH, BATCH_PIXELS = 32, 12_000_000
 # Pictures that cameras and scanners write and kcolor does not read.
-UNREAD = frozenset(
-    [
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jp2",
-        ".jxl",
-        ".psd",
-        ".pdf",
-        ".dng",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".raf",
-        ".orf",
-        ".rw2",
-    ]
-)
+UNREAD = {
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jp2",
+    ".jxl",
+    ".psd",
+    ".pdf",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
+}
 # What one photo can be wrong with, and the others not.
 _FAULTS = (
     photos.BrokenPhoto,
