@@ -2,7 +2,8 @@
 
 A view is a photo as one step sees it: a crop of its own, mirrored or not, with
 faults of its own. The encoder is asked about some views of each photo before
-the training, and each epoch takes the next view of all.
+the training, and each epoch takes the next view of all, half of them mirrored
+with their features: those of the mirrored photo are no better to learn from.
 """
 
 from __future__ import annotations
@@ -60,21 +61,26 @@ class Views:
 
         Args:
             batch_size: Photos a batch.
-            shuffle: (seed, epoch), which decide the order; the epoch decides
-                the view.
+            shuffle: (seed, epoch), which decide the order and what is mirrored;
+                the epoch decides the view.
             start: As `kcolor.data.pipeline.batches` has it.
             parts: The same.
         """
         first = shuffle[1] % (len(self.arrays[0]) // self.count) * self.count
         kinds = [BITS.get(kind, kind) for kind in self.types]
 
+        mirrored = np.random.default_rng(shuffle).random(self.count) < 0.5
+
+        def taken_of(places: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+            parts = [array[rows] for array in self.arrays]
+            turned = mirrored[places]
+            for part in parts:
+                part[turned] = part[turned, :, ::-1]
+            return parts
+
         def take(places: tf.Tensor):
             rows = first + in_order(places, self.count, shuffle)
-            taken = tf.numpy_function(
-                lambda rows: [array[rows] for array in self.arrays],
-                [rows],
-                kinds,
-            )
+            taken = tf.numpy_function(taken_of, [places, rows], kinds)
             lightness, ab, *features = (
                 tf.bitcast(
                     tf.ensure_shape(part, (None, *array.shape[1:])), kind

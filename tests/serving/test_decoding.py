@@ -18,6 +18,12 @@ found_orientation = tf.function(
 
 
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+def samples_of(photo):
+    """As a graph, where the turn is not known before."""
+    return decoded(photo, 0, 5000, lambda samples: tf.cast(samples, tf.uint8))
+
+
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)])
 def shape_and_mean(photo):
     def then(samples):
         floats = tf.cast(samples, tf.float32) / samples.dtype.max
@@ -40,12 +46,7 @@ def with_exif(turn, **options):
 def test_a_jpeg_is_turned_as_pillow_turns_it(turn):
     photo = with_exif(turn, quality=98)
     assert int(found_orientation(photo)) == turn
-
-    def then(samples):
-        return tf.cast(samples, tf.uint8)
-
-    # Also as a graph, where the turn is not known before.
-    ours = tf.function(lambda data: decoded(data, 0, 5000, then))(photo)
+    ours = samples_of(photo)
     theirs = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(photo))))
     assert ours.shape == theirs.shape
     assert np.abs(ours.numpy().astype(int) - theirs).max() <= 1
