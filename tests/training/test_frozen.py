@@ -9,6 +9,7 @@ import tensorflow as tf
 from patterns import save_blobs
 
 from kcolor import trainer
+from kcolor.borrowed.efficientnet_lite import VARIANTS
 from kcolor.colorizer import Colorizer
 from kcolor.data.prepare import load
 from kcolor.errors import UserError
@@ -22,9 +23,12 @@ SIZE = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
-def weights_by_chance():
-    """Those of others need not be installed."""
+def small_encoder():
+    """An encoder that is quickly traced, with weights by chance."""
     patch = pytest.MonkeyPatch()
+    name = "efficientnet_lite0"
+    small = dataclasses.replace(VARIANTS[name], width=0.25, depth=0.1)
+    patch.setitem(VARIANTS, name, small)
     patch.setattr(UNet, "require", lambda self: None)
     patch.setattr(UNet, "load_encoder", lambda self, network: None)
     policy = keras.config.dtype_policy()
