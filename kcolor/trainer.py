@@ -82,7 +82,8 @@ def train(
         Interrupted: SIGINT or SIGTERM; the checkpoint is written.
     """
     experiment.check()
-    if not resume:
+    # Weights that it begins with have the encoder's among them.
+    if not resume and experiment.init == Experiment.init:
         experiment.architecture.require()
     distribution = open_distribution(devices)
     path = Path(run) if run is not None else None

@@ -362,10 +362,15 @@ def test_settings_that_do_not_go_together_say_so(experiment, fields, said):
 
 
 def test_a_training_begins_with_another_run_s_weights(
-    tmp_path, experiment, quick, encoders_of_epochs
+    tmp_path, experiment, quick, encoders_of_epochs, monkeypatch
 ):
     first = train(experiment(freeze_encoder=False), tmp_path / "first")
     chosen = experiment(init=str(first.path), epochs=1)
+
+    def missing(architecture):
+        raise UserError("the encoder's package is not installed")
+
+    monkeypatch.setattr(UNet, "require", missing)
     train(chosen, tmp_path / "second")
     found = keras.saving.load_model(first.model)
     encoder = found.architecture.encoder_of(found.network)
