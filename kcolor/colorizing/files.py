@@ -384,19 +384,26 @@ def _is_beside(path: Path) -> bool:
 
 
 def passed_over(sources: Sequence[str]) -> list[str]:
-    """Returns a line about each folder with pictures that are not read.
+    """Returns a line about what is left out of each folder, if anything is.
 
     Args:
         sources: As `colorize_files` takes them.
     """
     lines = []
     for source in filter(Path.is_dir, map(Path, sources)):
-        counts = Counter(path.suffix.lower() for path in source.rglob("*"))
+        paths = list(source.rglob("*"))
+        counts = Counter(path.suffix.lower() for path in paths)
+        before = sum(is_photo(path) and _is_beside(path) for path in paths)
         unread = [f"{counts[s]} {s}" for s in sorted(UNREAD) if counts[s]]
         if unread:
             lines.append(
                 f"'{source}': passed over {', '.join(unread)}: kcolor does not "
                 "read these, save them as JPEG or PNG"
+            )
+        if before:
+            lines.append(
+                f"'{source}': passed over {before} that are named as photos "
+                f"coloured before, NAME-{COLOURED}: rename them to colour them"
             )
     return lines
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from kcolor.color import light_to_lab, rgb_to_light
 from kcolor.data.faults import aged
 
+DRAWN = ("crops", "faults", "zoom")  # of each photo, each by its own seed
 HISTOGRAM_PHOTOS = 20_000  # enough for a prior to two digits in each bin
 
 
@@ -190,8 +191,16 @@ def _lights() -> np.ndarray:
 
 
 def _seeds(shuffle: tuple[int, int]) -> np.ndarray:
-    """Returns seeds: two for the order, one each for crop, faults, zoom."""
-    return np.random.SeedSequence(shuffle).generate_state(5).astype(np.int64)
+    """Returns two seeds for the order, and one for each of `DRAWN`."""
+    number = 2 + len(DRAWN)
+    found = np.random.SeedSequence(shuffle).generate_state(number)
+    return found.astype(np.int64)
+
+
+def _seed(what: str, first: tf.Tensor, shuffle: tuple[int, int]) -> tf.Tensor:
+    """Returns the seed, (2,), of what is drawn for the batch of a place."""
+    own = _seeds(shuffle)[2 + DRAWN.index(what)]
+    return tf.stack([tf.constant(own), first])
 
 
 def _random_crops(
@@ -204,7 +213,7 @@ def _random_crops(
 ) -> tf.Tensor:
     """Crops and flips photos, as their batch and places in it decide."""
     margin = chosen.shape[1] - size
-    seed = tf.stack([tf.constant(_seeds(shuffle)[2]), first])
+    seed = _seed("crops", first, shuffle)
     draws = tf.random.stateless_uniform(
         (3, batch_size, 1), seed, maxval=2 * (margin + 1), dtype=tf.int32
     )
@@ -225,7 +234,7 @@ def _zoomed(
     shuffle: tuple[int, int],
 ) -> tf.Tensor:
     """Shows a square of each photo, large or small, at the photo's size."""
-    seed = tf.stack([tf.constant(_seeds(shuffle)[4]), first])
+    seed = _seed("zoom", first, shuffle)
     draws = tf.random.stateless_uniform((3, batch_size), seed)
     side, top, left = tf.unstack(tf.gather(draws, places, axis=1))
     side = least + (1.0 - least) * side
@@ -245,7 +254,7 @@ def _fault_seeds(
     shuffle: tuple[int, int],
 ) -> tf.Tensor:
     """Returns a seed for each photo's faults, (N, 2), by its place."""
-    seed = tf.stack([tf.constant(_seeds(shuffle)[3]), first])
+    seed = _seed("faults", first, shuffle)
     seeds = tf.random.stateless_uniform(
         (batch_size, 2), seed, minval=None, maxval=None, dtype=tf.int32
     )

@@ -173,8 +173,10 @@ def test_what_was_coloured_beside_a_photo_is_not_coloured_again(l2, album):
     run(l2, [album / "a.jpg"], album / "a-coloured.jpg")
     Image.fromarray(grey()).save(album / "a-coloured-2.png")
     Image.fromarray(grey()).save(album / "b-coloured.jpg")  # has no b
-    outcome = run(l2, [album], album.parent / "out")
+    lines = []
+    outcome = run(l2, [album], album.parent / "out", warn=lines.append)
     assert outcome.coloured == 4
+    assert "passed over 2" in lines[0]
     assert "b-coloured.jpg" in names(album.parent / "out")
     assert "a-coloured.jpg" not in names(album.parent / "out")
 

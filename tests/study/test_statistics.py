@@ -200,7 +200,7 @@ def test_the_interval_over_participants_covers_the_truth(rate):
     hits = 0
     for seed in range(60):
         answers = simulated({"one": rate}, trials=40, seed=seed)
-        low, high = statistics.bootstrap(answers, resamples=400)
+        low, high = statistics.bootstrap(answers, resamples=1000)
         hits += low <= rate <= high
     # How near is for benchmarks/study_coverage.py: what is far off fails here.
     assert stats.binomtest(hits, 60, 0.95).pvalue > 0.001
