@@ -7,7 +7,6 @@ put on the lightness of all of them, and compares with their true colours.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +33,7 @@ def main() -> None:
     found = {}
     print(f"{len(pixels)} test photos, 95 % intervals over photos")
     for name in options.models:
-        model = open_model(Path(name))
+        model = open_model(name)
         if model is None:
             parser.error(f"'{name}' is neither a run nor a .keras file")
         answer = tf.function(model.colorizer, reduce_retracing=True)

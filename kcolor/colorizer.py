@@ -205,6 +205,32 @@ class Colorizer(keras.Model):
             **config,
         )
 
+    def changed(self, image_size: int | None = None, **settings) -> Colorizer:
+        """Returns a colorizer that has learnt the same, and is asked otherwise.
+
+        Args:
+            image_size: Short side at which it sees photos, in pixels; None for
+                this one's.
+            **settings: Of its objective, such as the temperature of ce; None
+                for this one's.
+
+        Example:
+
+        >>> from kcolor.models.cnn import CNN
+        >>> from kcolor.objectives.ce import CE
+        >>> mean = Colorizer(CNN(head="conv"), CE(), 32).changed(temperature=1)
+        >>> mean.objective.temperature
+        1
+        """
+        config = self.get_config()
+        config["objective"] |= {
+            name: value for name, value in settings.items() if value is not None
+        }
+        config["image_size"] = image_size or self.image_size
+        other = Colorizer.from_config(config)
+        other.set_weights(self.get_weights())
+        return other
+
 
 def _settings_of(part: Architecture | Objective) -> dict:
     chosen = {

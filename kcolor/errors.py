@@ -61,6 +61,23 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     )
 
 
+def not_installed(what: str, extra: str) -> UserError:
+    """Returns the error for what one of kcolor's extras brings.
+
+    Args:
+        what: What is missing, in words.
+        extra: The extra's name.
+
+    Example:
+
+    >>> print(not_installed("this needs Beam", "beam"))
+    this needs Beam: pip install "kcolor[beam]", in a clone ".[beam]"
+    """
+    return UserError(
+        f'{what}: pip install "kcolor[{extra}]", in a clone ".[{extra}]"'
+    )
+
+
 def first_line(error: Exception) -> str:
     """Returns the reason that an error of a library gives, in one short line.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 
@@ -11,7 +10,7 @@ from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError
 from kcolor.trained import open_model
 from kcolor.training.experiment import Experiment
-from kcolor.training.inherited import NONE
+from kcolor.training.inherited import NONE, other_architecture
 
 
 def begin(
@@ -30,7 +29,7 @@ def begin(
     if experiment.init == NONE:
         experiment.architecture.load_encoder(colorizer.network)
         return
-    model = open_model(Path(experiment.init))
+    model = open_model(experiment.init)
     if model is None:
         raise UserError(
             f"--init '{experiment.init}' is no run, no .keras file and not "
@@ -38,9 +37,8 @@ def begin(
         )
     other = model.colorizer
     if other.architecture.name != colorizer.architecture.name:
-        raise UserError(
-            f"--init '{experiment.init}' is a {other.architecture.name}, no "
-            f"{experiment.arch}: leave out --arch"
+        raise other_architecture(
+            experiment.init, other.architecture.name, experiment.arch
         )
     left = copied(other.network, colorizer.network)
     if left:

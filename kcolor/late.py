@@ -5,6 +5,9 @@ files are read for `--help`, which must not wait for TensorFlow to load.
 """
 
 import importlib
+import sys
+
+from kcolor.quiet import quietly
 
 
 class _Late:
@@ -12,7 +15,10 @@ class _Late:
         self._module = module
 
     def __getattr__(self, name: str):
-        return getattr(importlib.import_module(self._module), name)
+        if self._module not in sys.modules:
+            with quietly():
+                importlib.import_module(self._module)
+        return getattr(sys.modules[self._module], name)
 
 
 keras = _Late("keras")

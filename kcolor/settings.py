@@ -29,8 +29,6 @@ Factor = restricted_number_type("Factor", int, [(">=", 2), ("<=", 100)])
 Rungs = restricted_number_type("Rungs", int, [(">=", 1), ("<=", 8)])
 # From 0 to below 1.
 Share = restricted_number_type("Share", float, [(">=", 0), ("<", 1)])
-# A part of a photo that still shows something.
-Zoom = restricted_number_type("Zoom", float, [(">=", 0.1), ("<=", 1)])
 
 
 class Checked:

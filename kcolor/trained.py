@@ -9,12 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-import yaml
 
 from kcolor import shipped
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError, first_line
 from kcolor.exports import Predictor
+from kcolor.training.experiment import read_config
 from kcolor.training.run import Run
 
 
@@ -65,21 +65,23 @@ class Model:
         return predict
 
 
-def open_model(path: Path) -> Model | None:
+def open_model(name: str | Path) -> Model | None:
     """Returns the model of a run or of a `.keras` file; None if it is neither.
 
-    The word "pretrained" is the model that comes with kcolor, where nothing
-    else of that name is there.
+    Args:
+        name: Its path; or, as a string, the word "pretrained" for the model
+            that comes with kcolor: a run called so is "./pretrained".
 
     Raises:
         UserError: The run has no model yet, or the file holds none.
     """
-    file, run, data = path, None, None
-    if str(path) == shipped.NAME and not path.exists():
+    if name == shipped.NAME:
         return Model(shipped.NAME, shipped.pretrained(), None, None)
+    path = Path(name).expanduser()
+    file, run, data = path, None, None
     if path.is_dir():
         run = Run(path)
-        if not run.config.exists():
+        if not run.is_begun:
             return None
         if not run.is_finished:
             raise UserError(
@@ -105,13 +107,7 @@ def open_model(path: Path) -> Model | None:
 
 def _data_of(run: Run) -> str:
     """Returns what `--data` a run was trained on."""
-    try:
-        data = yaml.safe_load(run.config.read_text())["data"]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"run '{run.path}' has a damaged config.yaml ({first_line(error)}):"
-            " use its model.keras, with --data"
-        ) from error
+    data = read_config(run.config).get("data")
     if not isinstance(data, str):
         raise UserError(f"run '{run.path}' names no data in its config.yaml")
     return data

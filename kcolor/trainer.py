@@ -434,7 +434,6 @@ def _fit(
             experiment.views,
             experiment.seed,
             experiment.faults,
-            experiment.zoom,
             data.fingerprint,
             lambda items, total: progress(items, total, "encoding"),
             say,
@@ -606,7 +605,6 @@ def _batches(
             start=first,
             parts=parts,
             faults=experiment.faults,
-            zoom=experiment.zoom,
         )
 
     if not experiment.learning.is_unpaired:

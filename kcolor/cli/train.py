@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-import yaml
 from jsonargparse.typing import PositiveInt
 
 from kcolor.cli.shell import load_tensorflow, shell
@@ -16,6 +15,7 @@ from kcolor.training.experiment import (
     PARTS,
     from_command_line,
     other_experiment,
+    read_config,
 )
 
 DESCRIPTION = """Trains one experiment and measures it on photos it has not
@@ -79,7 +79,7 @@ def _with_config_of_run(argv: list[str]) -> list[str]:
     config = Path(known.run) / "config.yaml"
     if not config.exists():
         return argv
-    written = yaml.safe_load(config.read_text())
+    written = read_config(config)
     # Before the parser takes the run's settings for those of another part.
     for part in PARTS:
         given = getattr(known, part)

@@ -107,6 +107,8 @@ class Task:
     def write(self, target: Path | None, content: bytes) -> None:
         """Writes one of the targets whole; None for stdout."""
         if target is None:
+            if sys.stdout is None:
+                raise UserError("stdout is closed")
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
             return
@@ -188,8 +190,11 @@ def colorize_files(
     for line in passed_over(sources):
         warn(line)
     left = left_to_do(tasks, skip_existing, overwrite)
+    # The first draw of a single photo stands for all.
+    is_one = len(tasks) == 1 and tasks[0].targets
+    shown = str(tasks[0].targets[0]) if is_one else out
     outcome = Outcome(
-        skipped=len(tasks) - len(left), out=out if is_told else None
+        skipped=len(tasks) - len(left), out=shown if is_told else None
     )
     if not left:
         return outcome
@@ -198,9 +203,9 @@ def colorize_files(
     painter = Painter(model, look)
     began = time.monotonic()  # the rate is that of photos, not of loading
     results = coloured(painter, left, compare, keep=skip_existing)
-    shown = progress(results, len(left), "colouring", " photos")
+    watched = progress(results, len(left), "colouring", " photos")
     with Signals() as signals, contextlib.closing(results):
-        for task, fault in shown:
+        for task, fault in watched:
             if fault:
                 outcome.failed.append((task.name, fault))
                 warn(f"'{task.name}': {fault}")
@@ -209,7 +214,8 @@ def colorize_files(
             if signals.received:
                 raise Interrupted(
                     signals.received,
-                    f"{outcome.coloured} of {len(left)} photos are coloured: "
+                    f"at least {outcome.coloured} of {len(left)} photos are "
+                    "coloured: "
                     "go on with --skip-existing",
                 )
     outcome.seconds = time.monotonic() - began

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from kcolor import shipped
 from kcolor.colorizer import Colorizer
-from kcolor.data import originals
+from kcolor.data import originals, photos
 from kcolor.errors import UserError, unknown
 from kcolor.exports import Export, open_export
 from kcolor.painting import Upsample, network_size, paint, shrunk_lightness
@@ -198,7 +198,7 @@ def colorize(
         raise ValueError("a Painter has its look already: give it a Look")
     samples, alpha = _parts(photo)
     if not isinstance(model, Painter):
-        model = Painter(model, Look(**look))
+        model = _painter(model, Look(**look))
     (colours,) = model.colours([samples])
     painted = [model.paint(samples, ab) for ab in colours]
     if alpha is not None:
@@ -206,12 +206,23 @@ def colorize(
     return painted[0] if model.look.samples is None else painted
 
 
+def _painter(model: str | Path | Colorizer, look: Look) -> Painter:
+    """Returns the model, loaded and compiled once if it cannot change."""
+    if isinstance(model, Colorizer) or model == shipped.NAME:
+        return _last(model, look)
+    return Painter(model, look)
+
+
+# For a loop over photos without a Painter of its own.
+_last = functools.lru_cache(maxsize=1)(Painter)
+
+
 def _parts(photo) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns samples, (H, W, 1 or 3), and alpha, (H, W), of a photo."""
     if isinstance(photo, str | Path):
         try:
             original = originals.read(Path(photo).read_bytes())
-        except (OSError, originals.photos.BrokenPhoto) as error:
+        except (OSError, photos.BrokenPhoto) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"photo '{photo}' cannot be read: {reason}") from (
                 error
@@ -219,9 +230,11 @@ def _parts(photo) -> tuple[np.ndarray, np.ndarray | None]:
         return original.samples, original.alpha
     if isinstance(photo, Image.Image):
         photo = ImageOps.exif_transpose(photo)
-        is_plain = photo.mode in ("L", "LA", "RGB", "RGBA", "I;16")
-        kind = "RGBA" if photo.has_transparency_data else "RGB"
-        photo = photo if is_plain else photo.convert(kind)
+        if photos.is_deep_grey(photo):
+            photo = photos.deep_grey(photo, np.uint16)
+        elif photo.mode not in ("L", "LA", "RGB", "RGBA"):
+            kind = "RGBA" if photo.has_transparency_data else "RGB"
+            photo = photo.convert(kind)
     photo = np.asarray(photo)
     photo = photo.astype(photo.dtype.newbyteorder("="), copy=False)
     shape = photo.shape
@@ -267,7 +280,7 @@ def _opened(model: str | Path | Colorizer) -> Model | Export:
     if not isinstance(model, str | Path):
         raise ValueError(f"a model is a path or a Colorizer, not {model!r}")
     path = Path(model).expanduser()
-    found = open_model(path) or open_export(path)
+    found = open_model(model) or open_export(path)
     if found is not None:
         return found
     if path.exists():
@@ -288,11 +301,9 @@ def _at_temperature(found: Model | Export, temperature: float) -> Model:
             f"'{found.name}' knows no --temperature: it is for runs and .keras "
             "files trained with --loss ce"
         )
-    config = found.colorizer.get_config()
-    config["objective"]["temperature"] = temperature
-    colorizer = Colorizer.from_config(config)
-    colorizer.set_weights(found.colorizer.get_weights())
-    return dataclasses.replace(found, colorizer=colorizer)
+    return dataclasses.replace(
+        found, colorizer=found.colorizer.changed(temperature=temperature)
+    )
 
 
 def _sampler(found: Model | Export, seed: int) -> Callable:

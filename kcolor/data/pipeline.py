@@ -11,7 +11,7 @@ import tensorflow as tf
 from kcolor.color import light_to_lab, rgb_to_light
 from kcolor.data.faults import aged
 
-DRAWN = ("crops", "faults", "zoom")  # of each photo, each by its own seed
+DRAWN = ("crops", "faults")  # of each photo, each by its own seed
 HISTOGRAM_PHOTOS = 20_000  # enough for a prior to two digits in each bin
 
 
@@ -27,7 +27,6 @@ def batches(
     start: int = 0,
     parts: tuple[Sequence[int], int] = ((0,), 1),
     faults: float = 0.0,
-    zoom: float = 1.0,
 ) -> tf.data.Dataset:
     """Returns batches of (L, ab).
 
@@ -42,23 +41,21 @@ def batches(
             for the photos as they are.
         shuffle: (seed, epoch), which decide the order and the crops alone; None
             for the photos' own order.
-        draws: (seed, number), which decide the crops, the zoom and the faults
-            in the place of `shuffle`.
+        draws: (seed, number), which decide the crops and the faults in the
+            place of `shuffle`.
         start: How many batches to leave out, in no time.
         parts: Which parts of each batch to yield, one after the other, and how
             many equal parts it has. Together they are the batch, whoever yields
             them.
         faults: Share of the photos whose lightness is made to look old, 0 to 1.
             Needs `shuffle` or `draws`. Their ab stays that of the clean photo.
-        zoom: Least share of a crop's height and width that is shown, at its
-            size, over 0 to 1; 1 shows all of it. Needs the same.
 
     Returns:
         A dataset of float32 (N, H, W, 1), 0 to 100, and (N, H, W, 2); with
         labels, of a dictionary as well.
 
     Raises:
-        ValueError: There are `faults` or a `zoom`, and nothing to draw them by.
+        ValueError: There are `faults`, and nothing to draw them by.
 
     Example:
 
@@ -68,10 +65,9 @@ def batches(
     (5, 8, 8, 1) (5, 8, 8, 2)
     """
     drawn_by = draws or shuffle
-    if (faults or zoom != 1) and drawn_by is None:
+    if faults and drawn_by is None:
         raise ValueError(
-            "faults and zoom are drawn by seed and epoch: give `shuffle` or "
-            "`draws`"
+            "faults are drawn by seed and epoch: give `shuffle` or `draws`"
         )
     count = len(pixels if rows is None else rows)
     in_memory = not isinstance(pixels, np.memmap)
@@ -97,8 +93,6 @@ def batches(
                 chosen, image_size, first, places, batch_size, drawn_by
             )
         light = tf.gather(_lights(), tf.cast(chosen, tf.int32))
-        if zoom != 1:
-            light = _zoomed(light, zoom, first, places, batch_size, drawn_by)
         lab = light_to_lab(light)
         batch = lab[..., :1], lab[..., 1:]
         if faults:
@@ -223,28 +217,6 @@ def _random_crops(
     columns = draws[1] // 2 + tf.where(draws[2] % 2 == 0, line, line[::-1])
     chosen = tf.gather(chosen, rows, axis=1, batch_dims=1)
     return tf.gather(chosen, columns, axis=2, batch_dims=1)
-
-
-def _zoomed(
-    light: tf.Tensor,
-    least: float,
-    first: tf.Tensor,
-    places: tf.Tensor,
-    batch_size: int,
-    shuffle: tuple[int, int],
-) -> tf.Tensor:
-    """Shows a square of each photo, large or small, at the photo's size."""
-    seed = _seed("zoom", first, shuffle)
-    draws = tf.random.stateless_uniform((3, batch_size), seed)
-    side, top, left = tf.unstack(tf.gather(draws, places, axis=1))
-    side = least + (1.0 - least) * side
-    top, left = (start * (1.0 - side) for start in (top, left))
-    return tf.image.crop_and_resize(
-        light,
-        tf.stack([top, left, top + side, left + side], axis=-1),
-        tf.range(tf.shape(places)[0]),
-        light.shape[1:3],
-    )
 
 
 def _fault_seeds(

@@ -11,7 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kcolor.data.photos import SUFFIXES
-from kcolor.errors import UserError, first_line, unknown
+from kcolor.errors import UserError, first_line, not_installed, unknown
 
 # What `--data NAME` means in TensorFlow Datasets.
 TFDS_NAMES = {
@@ -135,9 +135,8 @@ def _installed(package: str, path: str | Path) -> Path:
     """Returns the path of a package's file, without importing the package."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise UserError(
-            f"data 'demo' needs the photos of {package}: "
-            "pip install 'kcolor[demo]'"
+        raise not_installed(
+            f"data 'demo' needs the photos of {package}", "demo"
         )
     return Path(spec.submodule_search_locations[0]) / path
 

@@ -206,7 +206,7 @@ def open_models(
     Raises:
         UserError: A model cannot be loaded.
     """
-    models = {text: open_model(Path(text)) for text in targets}
+    models = {text: open_model(text) for text in targets}
     known = [model for model in models.values() if model]
     data = data or next((model.data for model in known if model.data), DATA)
     size = image_size or next((model.image_size for model in known), SIZE)

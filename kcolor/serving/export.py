@@ -85,7 +85,7 @@ def export(
             f"--megapixels {megapixels} is not allowed: give 1 to "
             f"{MOST_MEGAPIXELS}"
         )
-    model = _model(Path(run))
+    model = _model(run)
     name = name or re.sub(r"[^\w.-]+", "-", model.name)
     folder = Path(out) / name
     if not re.fullmatch(r"[\w-][\w.-]*", name):
@@ -215,17 +215,18 @@ def table(found: dict[str, tuple[Path, Parity]]) -> str:
     return aligned(rows)
 
 
-def _model(path: Path) -> Model:
+def _model(run: str | Path) -> Model:
     """Returns a model whose network computes in float32, as exports do."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        model = open_model(path)
+        model = open_model(run)
     finally:
         keras.config.set_dtype_policy(policy)
     if model is None:
-        fault = "is no run and no .keras file" if path.exists() else "not found"
-        raise UserError(f"'{path}' {fault}: give what kcolor-train wrote")
+        fault = "is no run and no .keras file"
+        fault = fault if Path(run).exists() else "not found"
+        raise UserError(f"'{run}' {fault}: give what kcolor-train wrote")
     return model
 
 

@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kcolor.errors import UserError
 from kcolor.late import keras
 
@@ -35,6 +33,7 @@ def pretrained() -> Colorizer:
 
     Example:
 
+    >>> import numpy as np
     >>> colorizer = pretrained()
     >>> colorizer(np.full((1, 96, 128, 1), 50.0)).shape
     TensorShape([1, 96, 128, 2])
@@ -57,6 +56,8 @@ def load(folder: Path) -> Colorizer:
     Raises:
         UserError: Its files are missing, damaged, or of another kcolor.
     """
+    import numpy as np
+
     from kcolor.colorizer import Colorizer
 
     about = _about(folder)
@@ -81,7 +82,11 @@ def load(folder: Path) -> Colorizer:
 def _about(folder: Path) -> dict:
     try:
         about = json.loads(_read(folder, ABOUT))
-        return {key: about[key] for key in ("config", "sha256")}
+        config = about["config"]
+        for part in ("architecture", "objective"):
+            str(config[part]["name"])
+        int(config["image_size"])
+        return {"config": config, "sha256": str(about["sha256"])}
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(ABOUT, "it is not what was written") from error
 
@@ -96,5 +101,5 @@ def _read(folder: Path, name: str) -> bytes:
 def _damaged(name: str, fault: str) -> UserError:
     return UserError(
         f"the colorizer that comes with kcolor cannot be loaded ({name}: "
-        f"{fault}): pip install --force-reinstall kcolor, or give another model"
+        f"{fault}): install kcolor again, or give another model"
     )

@@ -74,24 +74,6 @@ def pack(colorizer: Colorizer, folder: Path) -> int:
     return len(content)
 
 
-def changed(
-    colorizer: Colorizer, image_size: int | None = None, **settings
-) -> Colorizer:
-    """Returns a colorizer that has learnt the same, and is asked otherwise.
-
-    Args:
-        colorizer: Not changed.
-        image_size: Short side at which it sees photos, in pixels.
-        **settings: Of its objective; None for those it has.
-    """
-    config = colorizer.get_config()
-    config["objective"] |= {k: v for k, v in settings.items() if v is not None}
-    config["image_size"] = image_size or colorizer.image_size
-    other = Colorizer.from_config(config)
-    other.set_weights(colorizer.get_weights())
-    return other
-
-
 def _away(one: Colorizer, other: Colorizer) -> float:
     """Returns the largest `rmse_ab` of a photo between two, in ab units."""
     random = np.random.default_rng(0)
@@ -115,8 +97,8 @@ def main() -> None:
     for name in ("temperature", "saturation", "rebalance"):
         parser.add_argument(f"--{name}", type=float, help="Of ce.")
     options = vars(parser.parse_args())
-    model = open_model(Path(options.pop("model")))
-    size = pack(changed(model.colorizer, **options), FOLDER)
+    model = open_model(options.pop("model"))
+    size = pack(model.colorizer.changed(**options), FOLDER)
     print(f"{FOLDER / WEIGHTS}: {size / 1e6:.1f} MB")
 
 

@@ -24,7 +24,7 @@ from jsonargparse import (
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from kcolor import models, objectives, schemes
-from kcolor.errors import UserError, unknown
+from kcolor.errors import UserError, first_line, unknown
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
 from kcolor.schemes.adversarial import AdversarialScheme
@@ -35,7 +35,6 @@ from kcolor.settings import (
     Positive,
     Seed,
     Share,
-    Zoom,
     settings,
 )
 from kcolor.training.inherited import inherited
@@ -79,9 +78,6 @@ class Experiment:
         faults: Share of the training photos whose lightness is made to look
             old: grain, blur, fading, stains, JPEG, film that saw no red. What
             is validated and tested stays clean.
-        zoom: Least share of a photo's height and width that a training photo
-            shows: at 0.5 it is half of it to all of it, enlarged. A photo is
-            then less often seen the same twice; 1 shows all.
         optimizer: adamw takes --weight-decay.
         learning_rate: Of the optimizer, at its highest; auto: 0.001, or 0.0002
             of schemes with a discriminator, and a tenth of it with --init.
@@ -127,7 +123,6 @@ class Experiment:
     steps: NonNegativeInt = 0
     batch_size: PositiveInt = 32
     faults: Share = 0.0
-    zoom: Zoom = 1.0
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Literal["auto"] | Positive = "auto"
     beta_1: Literal["auto"] | Share = "auto"
@@ -346,6 +341,24 @@ def from_command_line(
 
 def _remade(fields: dict) -> Experiment:
     return Experiment.of(**fields)
+
+
+def read_config(path: Path) -> dict:
+    """Returns the settings in the config.yaml of a run.
+
+    Raises:
+        UserError: It holds none.
+    """
+    try:
+        written = yaml.safe_load(path.read_text())
+        if not isinstance(written, dict):
+            raise ValueError("it holds no settings")
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(
+            f"'{path}' is damaged ({first_line(error)}): mend it, or use the "
+            "run's model.keras"
+        ) from error
+    return written
 
 
 def other_experiment(run: Path | str, name: str, there, here) -> UserError:

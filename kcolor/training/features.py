@@ -100,7 +100,6 @@ def views(
     number: int,
     seed: int,
     faults: float,
-    zoom: float,
     fingerprint: str,
     progress: Callable[[Iterable, int], Iterable] = lambda items, _: items,
     say: Callable[[str], None] = lambda line: None,
@@ -115,9 +114,8 @@ def views(
         photos: The training photos.
         colorizer: Has an encoder.
         number: Views of each photo.
-        seed: Of the crops, the faults and the zoom.
+        seed: Of the crops and the faults.
         faults: Share of the views whose lightness is made to look old.
-        zoom: Least share of a crop's height and width that a view shows.
         fingerprint: Of the photos.
         progress: Wraps the iteration over the batches.
         say: Is told how much there is to keep, and where.
@@ -141,7 +139,6 @@ def views(
             draws=(seed, view),
             start=start,
             faults=faults,
-            zoom=zoom,
         )
 
     specs = [(size, size, 1), (size, size, 2)]
@@ -151,7 +148,7 @@ def views(
         told.append(feature.dtype)
     shapes = [(number * count, *spec) for spec in specs]
     kinds = [np.dtype(BITS.get(k, k.as_numpy_dtype)) for k in told]
-    name = _digest(encoder, fingerprint, shapes, kinds, seed, faults, zoom)
+    name = _digest(encoder, fingerprint, shapes, kinds, seed, faults)
     place = _place(shapes, kinds, name, say)
     per_view = -(-count // BATCH)
     begin, arrays = place.open(shapes, kinds)
@@ -193,7 +190,8 @@ class _Folder:
 
     def open(self, shapes, kinds) -> tuple[int, list[np.ndarray]]:
         self.path.mkdir(parents=True, exist_ok=True)
-        done = int(self._done.read_text()) if self._done.exists() else 0
+        text = self._done.read_text() if self._done.exists() else ""
+        done = int(text) if text.isdecimal() else 0
         arrays = []
         for number, (shape, kind) in enumerate(zip(shapes, kinds, strict=True)):
             file = self.path / str(number)
@@ -227,7 +225,8 @@ def _place(shapes, kinds, name: str, say) -> _Memory | _Folder:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     folder = cache / "kcolor" / f"features-{name}"
     folder.mkdir(parents=True, exist_ok=True)
-    there = sum(file.stat().st_size for file in folder.iterdir())
+    # What is not written yet takes no room, though it counts in a file's size.
+    there = 512 * sum(file.stat().st_blocks for file in folder.iterdir())
     room = shutil.disk_usage(folder).free + there
     if needed > room:
         raise UserError(

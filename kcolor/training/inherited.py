@@ -18,22 +18,33 @@ PARTS = {
 }
 
 
+def other_architecture(init: str, there: str, here: str) -> UserError:
+    """Returns the error for weights that are of another architecture."""
+    return UserError(
+        f"--init '{init}' is a {there}, no {here}: leave out --arch"
+    )
+
+
 def inherited(fields: dict) -> dict:
     """Returns an experiment's fields with those that its `init` gives it.
 
     Architecture and loss, their settings, and the size of the photos: what is
-    there already wins, and another architecture or loss has its own settings.
+    there already wins, and another loss has its own settings.
 
     Args:
         fields: Some of an experiment's.
 
     Raises:
-        UserError: The run or file that `init` names cannot be read.
+        UserError: The run or file that `init` names cannot be read, or is of
+            another architecture.
     """
     init = fields.get("init", NONE)
     if init == NONE or _is_complete(fields):
         return fields
     found = _config(str(init))
+    there = found["architecture"]["name"]
+    if fields.get("arch", there) != there:
+        raise other_architecture(init, there, fields["arch"])
     taken = {"image_size": found["image_size"]}
     for flag, (part, _) in PARTS.items():
         name, own = found[part]["name"], dict(found[part])
@@ -56,9 +67,9 @@ def _is_complete(fields: dict) -> bool:
 
 def _config(init: str) -> dict:
     """Returns the configuration of a trained colorizer."""
-    path = Path(init)
-    if init == shipped.NAME and not path.exists():
+    if init == shipped.NAME:
         return shipped.config()
+    path = Path(init).expanduser()
     if path.is_dir():
         path = path / "model.keras"
     try:

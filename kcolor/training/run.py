@@ -19,12 +19,15 @@ from pathlib import Path
 
 import filelock
 import tensorflow as tf
-import yaml
 
 from kcolor.data.prepare import Data
 from kcolor.errors import UserError, first_line
 from kcolor.files import whole
-from kcolor.training.experiment import Experiment, other_experiment
+from kcolor.training.experiment import (
+    Experiment,
+    other_experiment,
+    read_config,
+)
 
 CHECKPOINTS_KEPT = 2
 PACKAGES = ("kcolor", "tensorflow", "keras", "numpy", "tensorflow-datasets")
@@ -56,6 +59,19 @@ class Run:
         """Whether the training came to its end and was measured."""
         return self.metrics.exists()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder is that of a run."""
+        return self.config.exists() and self.environment.exists()
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether a new beginning would lose anything."""
+        results = (self.history, self.model, self.metrics)
+        return any(path.exists() for path in results) or any(
+            self.checkpoints.glob("*")
+        )
+
     def begin(self, experiment: Experiment, data: Data) -> None:
         """Writes the experiment, and what else decides the weights."""
         environment = {
@@ -75,6 +91,8 @@ class Run:
         }
         with whole(self.environment) as path:
             path.write_text(json.dumps(environment, indent=2) + "\n")
+        # Of one that was refused or killed before its first checkpoint.
+        shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.checkpoints.mkdir(exist_ok=True)
         with whole(self.config) as path:
             path.write_text(experiment.to_yaml())
@@ -90,7 +108,7 @@ class Run:
                 f"run '{self.path}' of the chief is not here: give all workers "
                 "the same --run, a folder that all of them see"
             )
-        written = yaml.safe_load(self.config.read_text())
+        written = read_config(self.config)
         ours = dataclasses.asdict(experiment)
         # A setting that came after the run was what is its default now.
         defaults = {f.name: f.default for f in dataclasses.fields(experiment)}
@@ -147,11 +165,6 @@ def open_run(
     run = Run(path)
     if resume:
         _check_resumable(run, experiment)
-    elif run.config.exists():
-        raise UserError(
-            f"run '{path}' exists: add --resume to go on with it, or give "
-            "another --run"
-        )
     path.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(run.lock, blocking=False)
     try:
@@ -163,6 +176,11 @@ def open_run(
         ) from error
     with lock:
         try:
+            if not resume and run.holds_work:
+                raise UserError(
+                    f"run '{path}' exists: add --resume to go on with it, or "
+                    "give another --run"
+                )
             yield run
         finally:
             if not run.config.exists():  # it never began

@@ -45,7 +45,7 @@ def test_without_beam_a_line_says_what_to_install(monkeypatch, capsys):
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
         "kcolor-colorize-archive: an archive needs Apache Beam: "
-        'pip install "kcolor[beam]"\n'
+        'pip install "kcolor[beam]", in a clone ".[beam]"\n'
     )
 
 

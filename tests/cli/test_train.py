@@ -224,6 +224,14 @@ def test_another_loss_than_that_of_the_run_is_refused_on_resume(
     assert "'here' belongs to another experiment" in line
 
 
+@pytest.mark.parametrize("text", ["", "arch: [", "- cnn"])
+def test_a_damaged_config_of_a_run_is_told_in_one_line(refused, tmp_path, text):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "config.yaml").write_text(text)
+    line = refused("--run", "here", "--resume")
+    assert "'here/config.yaml' is damaged" in line
+
+
 def test_a_config_and_the_resume_of_a_run_go_together(
     command, no_training, tmp_path
 ):

@@ -392,6 +392,37 @@ def test_a_photo_goes_through_a_pipe(l2_file):
     assert done.stderr.decode() == "1 coloured\n"
 
 
+def test_a_photo_may_begin_with_a_dash(l2_file, album, monkeypatch):
+    monkeypatch.chdir(album)
+    (album / "a.jpg").rename("-a.jpg")
+    words = ["-o", "out.jpg", "--", l2_file, "-a.jpg"]
+    assert main(monkeypatch, *words) == 0
+    assert (album / "out.jpg").exists()
+
+
+def test_the_line_at_the_end_names_a_draw_that_is_there(ce, album, monkeypatch):
+    monkeypatch.chdir(album)
+    outcome = files.colorize_files(ce, ["a.jpg"], None, Look(samples=2))
+    assert outcome.out == "a-coloured-1.jpg"
+    assert (album / outcome.out).exists()
+
+
+def test_a_closed_stdout_is_told_in_one_line(
+    l2_file, album, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(monkeypatch, l2_file, album / "a.jpg", "-o", "-") == 1
+    assert "stdout is closed" in capsys.readouterr().err
+
+
+def test_a_folder_called_pretrained_changes_nothing(album, monkeypatch):
+    monkeypatch.chdir(album)
+    (album / "pretrained").mkdir()
+    assert command._model_and_sources(["a.jpg"]) == ("pretrained", ["a.jpg"])
+    with pytest.raises(UserError, match=r"or '\./pretrained'"):
+        command._model_and_sources(["pretrained"])
+
+
 def test_without_a_model_the_one_that_comes_with_kcolor_colours(
     album, monkeypatch, capsys
 ):
@@ -441,8 +472,14 @@ def test_what_is_neither_model_nor_photo_is_named(
 
 
 def test_a_run_and_an_export_are_models_and_an_album_is_none(tmp_path):
-    for name in ("run/config.yaml", "export/saved_model.pb", "album/a.jpg"):
-        (tmp_path / name).parent.mkdir()
+    for name in (
+        "run/config.yaml",
+        "run/environment.json",
+        "export/saved_model.pb",
+        "album/a.jpg",
+        "album/config.yaml",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     for name in ("run", "export"):
         words = [str(tmp_path / name), "a.jpg"]

@@ -6,6 +6,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 import kcolor
+from kcolor.colorizing import painter
 from kcolor.colorizing.painter import Look, Painter
 from kcolor.errors import UserError
 
@@ -71,6 +72,25 @@ def test_a_file_is_coloured_as_its_pixels_are(l2, l2_file, tmp_path):
         kcolor.colorize(tmp_path / "grey.png", l2_file),
         kcolor.colorize(photo(), l2),
     )
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
+def test_a_deep_grey_picture_is_coloured_as_its_array_is(l2, mode):
+    deep = photo(dtype="uint16")[..., 0]
+    kind = {"I;16B": ">u2", "I": "int32", "F": "float32"}.get(mode, "uint16")
+    picture = Image.frombytes(
+        mode, deep.shape[::-1], deep.astype(kind).tobytes()
+    )
+    np.testing.assert_array_equal(
+        kcolor.colorize(picture, l2), kcolor.colorize(deep, l2)
+    )
+
+
+def test_a_colorizer_is_compiled_once_for_a_loop_over_photos(l2):
+    kcolor.colorize(photo(), l2)
+    known = painter._last.cache_info().hits
+    kcolor.colorize(photo(), l2)
+    assert painter._last.cache_info().hits == known + 1
 
 
 def test_saturation_multiplies_the_colours(l2):

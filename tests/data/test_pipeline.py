@@ -8,7 +8,7 @@ import skimage.color
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kcolor.color import lab_to_rgb, rgb_to_lab
+from kcolor.color import rgb_to_lab
 from kcolor.data import pipeline
 from kcolor.data.pipeline import ab_histogram, batches
 
@@ -250,57 +250,6 @@ def test_crops_differ_from_photo_to_photo_and_from_batch_to_batch():
     )
     assert len(set(one)) > 1
     assert one != other
-
-
-def ramp(count: int, side: int) -> np.ndarray:
-    """Photos whose samples tell where they are: red the column, green the row.
-
-    From 40 to 200, as light in a line.
-    """
-    line = np.linspace(40, 200, side)
-    place = np.stack(np.meshgrid(line, line), axis=-1)
-    rgb = np.concatenate([place, np.full((side, side, 1), 100)], axis=-1)
-    return np.repeat(rgb[np.newaxis].round().astype(np.uint8), count, axis=0)
-
-
-def spans(zoom: float, seed: int = 0) -> np.ndarray:
-    """The part of the photo's width and height that each of 60 crops shows."""
-    drawn = batches(
-        ramp(60, 32), 60, image_size=32, shuffle=(seed, 1), zoom=zoom
-    )
-    rgb = lab_to_rgb(joined(next(iter(drawn)))).numpy() * 255
-    columns = np.abs(rgb[:, 16, -1, 0] - rgb[:, 16, 0, 0])
-    rows = np.abs(rgb[:, -1, 16, 1] - rgb[:, 0, 16, 1])
-    return np.stack([columns, rows], axis=-1) / 160
-
-
-@pytest.mark.parametrize("zoom", [0.3, 0.7])
-def test_zoomed_photos_show_squares_from_the_least_share_to_all(zoom):
-    found = spans(zoom)
-    np.testing.assert_allclose(found[:, 0], found[:, 1], atol=0.03)
-    assert found.min() > zoom - 0.03
-    assert found.max() < 1.01
-    assert np.ptp(found) > 0.8 * (1 - zoom)
-
-
-def test_a_zoom_of_1_changes_nothing_and_seeds_decide_another():
-    photos = noise(8, 8, seed=1)[np.newaxis].repeat(6, 0)
-
-    def first(**options):
-        return next(iter(batches(photos, 6, image_size=6, **options)))[
-            0
-        ].numpy()
-
-    plain = first(shuffle=(1, 1))
-    np.testing.assert_array_equal(plain, first(shuffle=(1, 1), zoom=1.0))
-    zoomed = first(shuffle=(1, 1), zoom=0.5)
-    np.testing.assert_array_equal(zoomed, first(shuffle=(1, 1), zoom=0.5))
-    assert (zoomed != first(shuffle=(1, 2), zoom=0.5)).any()
-
-
-def test_a_zoom_without_anything_to_draw_it_by_is_refused():
-    with pytest.raises(ValueError, match="zoom"):
-        batches(ramp(1, 8), 1, zoom=0.5)
 
 
 def test_crops_differ_from_epoch_to_epoch():

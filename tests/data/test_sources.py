@@ -97,7 +97,7 @@ def test_a_demo_that_is_not_installed_says_how_to_install_it(
     )
     text = refusal("demo")
     assert absent in text
-    assert "pip install 'kcolor[demo]'" in text
+    assert 'pip install "kcolor[demo]"' in text
 
 
 # === Folders ===

@@ -489,6 +489,7 @@ def test_a_damaged_config_is_named(data, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "metrics.json").write_text("{}")
+    (run / "environment.json").write_text("{}")
     for text in ("", "data: [", "arch: cnn", "data: 3"):
         (run / "config.yaml").write_text(text)
         assert "config.yaml" in refusal([str(run)], str(data))

@@ -75,7 +75,7 @@ def test_its_card_names_its_data_and_its_faults():
 
 def test_the_word_is_a_model_wherever_one_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = open_model(Path("pretrained"))
+    model = open_model("pretrained")
     assert model.name == "pretrained"
     made = Experiment.of(init="pretrained")
     assert made.architecture == model.colorizer.architecture
@@ -83,10 +83,15 @@ def test_the_word_is_a_model_wherever_one_is_named(tmp_path, monkeypatch):
     assert kcolor.colorize(grey).shape == (40, 60, 3)
 
 
-def test_a_run_of_that_name_wins(tmp_path, monkeypatch, colorizer):
+def test_a_folder_called_so_changes_nothing_and_is_named_by_its_path(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pretrained").mkdir()
+    assert open_model("pretrained").name == "pretrained"
+    assert open_model("./pretrained") is None
     assert open_model(Path("pretrained")) is None
+    assert Experiment.of(init="pretrained").arch == "unet"
 
 
 # === Any ===
@@ -128,10 +133,22 @@ def test_a_file_cut_short_is_seen(folder):
     assert "sha256" in refused(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"config": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"config": 1}',
+        '{"config": {"architecture": 3}, "sha256": ""}',
+    ],
+)
 def test_a_description_that_is_none_is_seen(folder, text):
     (folder / shipped.ABOUT).write_text(text)
     assert shipped.ABOUT in refused(folder)
+    with pytest.raises(UserError, match=shipped.ABOUT):
+        shipped.config(folder)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +163,7 @@ def test_weights_of_another_network_are_seen(folder, change):
 
 
 def test_what_is_packed_may_be_asked_otherwise(colorizer, tmp_path):
-    other = pack.changed(colorizer, 32, temperature=0.1, rebalance=None)
+    other = colorizer.changed(32, temperature=0.1, rebalance=None)
     pack.pack(other, tmp_path)
     loaded = shipped.load(tmp_path)
     assert loaded.image_size == 32

@@ -100,13 +100,28 @@ def test_a_run_holds_its_experiment_and_what_else_decides_it(begun):
     assert not begun.is_finished
 
 
-def test_a_run_that_exists_is_not_written_again(begun):
+@pytest.mark.parametrize(
+    "name", ["checkpoints/step-000000001.index", "history.csv", "metrics.json"]
+)
+def test_a_run_that_holds_work_is_not_begun_again(begun, name):
+    (begun.path / name).touch()
     before = begun.config.read_bytes()
     text = refusal(begun.path)
     assert str(begun.path) in text
     assert "--resume" in text
     assert "--run" in text
     assert begun.config.read_bytes() == before
+
+
+def test_a_run_that_was_refused_before_its_first_checkpoint_is_begun_again(
+    begun,
+):
+    begun.tensorboard.mkdir()
+    other = Experiment.of(loss="l1")
+    with open_run(begun.path, other, resume=False) as run:
+        run.begin(other, DATA)
+    assert begun.config.read_text() == other.to_yaml()
+    assert not begun.tensorboard.exists()
 
 
 def test_a_run_is_resumed_with_its_own_experiment(begun):
