@@ -406,6 +406,12 @@ def passed_over(sources: Sequence[str]) -> list[str]:
                 f"'{source}': passed over {', '.join(unread)}: kcolor does not "
                 "read these, save them as JPEG or PNG"
             )
+        links = sum(path.is_symlink() and path.is_dir() for path in paths)
+        if links:
+            lines.append(
+                f"'{source}': passed over {links} links to folders: name these "
+                "folders, too, to colour what they hold"
+            )
         if before:
             lines.append(
                 f"'{source}': passed over {before} that are named as photos "

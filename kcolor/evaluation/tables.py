@@ -75,4 +75,8 @@ def everything(measured: Measured) -> str:
 
 
 def _cell(figure: dict[str, float]) -> str:
-    return "{value:.2f} [{low:5.2f}, {high:5.2f}]".format(**figure)
+    # 0 is added for there is a -0, too.
+    value, low, high = (
+        round(figure[name], 2) + 0.0 for name in ("value", "low", "high")
+    )
+    return f"{value:.2f} [{low:5.2f}, {high:5.2f}]"

@@ -40,6 +40,7 @@ def test_a_run_that_never_finished_is_named(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.yaml").write_text("arch: cnn\n")
+    (run / "environment.json").write_text("{}")
     done = command(run, "--out", tmp_path / "out")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

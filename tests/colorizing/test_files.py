@@ -181,6 +181,14 @@ def test_what_was_coloured_beside_a_photo_is_not_coloured_again(l2, album):
     assert "a-coloured.jpg" not in names(album.parent / "out")
 
 
+def test_a_link_to_a_folder_is_not_followed_and_told_of(l2, album, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (album / "link").symlink_to(other)
+    (line,) = files.passed_over([str(album)])
+    assert "passed over 1 links to folders" in line
+
+
 def test_pictures_that_are_not_read_are_told_of(l2, album):
     (album / "1931" / "phone.HEIC").write_bytes(b"")
     (album / "scan.psd").write_bytes(b"")

@@ -514,6 +514,7 @@ def test_a_run_that_never_finished_is_refused_with_how_to_go_on(data, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.yaml").write_text("data: demo\n")
+    (run / "environment.json").write_text("{}")
     text = refusal([str(run)], str(data))
     assert "never finished" in text
     assert "--resume" in text
