@@ -235,28 +235,18 @@ class DepthToSpace(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kcolor")
 class Enlarge(keras.layers.Layer):
-    """Features of several times the height and width, interpolated.
+    """Features of twice the height and width, interpolated.
 
     As `keras.layers.UpSampling2D`, which loses the number of channels where a
     model of open size is exported.
-
-    Args:
-        factor: How many times.
     """
 
-    def __init__(self, factor: int, **options):
-        super().__init__(**options)
-        self.factor = factor
-
-    def get_config(self):
-        return super().get_config() | {"factor": self.factor}
-
     def call(self, inputs):
-        return enlarge(inputs, self.factor)
+        return enlarge(inputs, 2)
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape
-        sides = [side and self.factor * side for side in (height, width)]
+        sides = [side and 2 * side for side in (height, width)]
         return (count, *sides, channels)
 
 

@@ -17,8 +17,10 @@ from kcolor.late import keras
 
 NONE = "none"
 LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-# Pixels of what it sees, along each side, to one of the features, by level.
-STRIDES = (4, 8, 16, 32)
+# They learnt from photos of 224 pixels and more: small ones are enlarged.
+SCALE = 2
+# Pixels of the photo, along each side, to one of the features, by level.
+STRIDES = (2, 4, 8, 16)
 PROBE = 256  # at which a network's grids are looked at, in pixels
 
 
@@ -39,28 +41,20 @@ class Encoder:
     load: Callable[[keras.Model], None]
     require: Callable[[], None] = lambda: None
 
-    def build(self, scale: int, levels: int) -> keras.Model:
+    def build(self, levels: int = len(STRIDES) - 1) -> keras.Model:
         """Returns a model from lightness, (N, H, W, 1), -1 to 1, to features.
 
-        With the weights they begin with by chance. The first are half the
-        height and width of the photo, each next one half of that.
+        With the weights they begin with by chance.
 
         Args:
-            scale: How many times as large as it is the photo is seen.
-            levels: Below the first, at most `most_levels` of the scale.
+            levels: Below the first; each has the next of `STRIDES`.
         """
         from kcolor.layers import Enlarge, Grey
 
         lightness = keras.Input((None, None, 1), name="lightness")
-        grey = Grey(name="grey")(Enlarge(scale, name="enlarge")(lightness))
-        first = STRIDES.index(2 * scale)
-        features = self.features(grey)[first : first + levels + 1]
+        grey = Grey(name="grey")(Enlarge(name="enlarge")(lightness))
+        features = self.features(grey)[: levels + 1]
         return keras.Model(lightness, features, name="encoder")
-
-
-def most_levels(scale: int) -> int:
-    """Returns how many grids there are below that of half the photo's size."""
-    return len(STRIDES) - 1 - STRIDES.index(2 * scale)
 
 
 def check(name: str) -> None:
@@ -84,7 +78,7 @@ def get(name: str) -> Encoder:
 
     Example:
 
-    >>> model = get("efficientnet_lite0").build(scale=2, levels=3)
+    >>> model = get("efficientnet_lite0").build()
     >>> [feature.shape[-1] for feature in model.outputs]
     [24, 40, 112, 320]
     """
@@ -164,7 +158,7 @@ def _rows(name: str, application: Callable) -> list[int]:
     for row, layer in enumerate(body.layers):
         if len(getattr(layer.output, "shape", ())) == 4:
             last[layer.output.shape[1]] = row
-    sides = [PROBE // stride for stride in STRIDES]
+    sides = [PROBE // (SCALE * stride) for stride in STRIDES]
     if not all(side in last for side in sides):
         raise UserError(
             f"--encoder {name} does not fit: its features do not halve from "

@@ -12,6 +12,7 @@ from kcolor.models.architecture import Architecture, check_depth, doubled
 from kcolor.settings import Count, Depth, Share
 
 HEADS = 4  # of the attention
+MOST_ENCODED = len(encoders.STRIDES) - 1  # levels below an encoder's first
 MOST_TOKENS = 1024  # whose attention to each other fits in memory
 
 
@@ -30,20 +31,17 @@ class UNet(Architecture):
     on 285 photos/s by two cores.
 
     An encoder takes the place of the way down: a classifier that others have
-    trained sees the photo enlarged, and the way up joins its features of all
-    sizes up to half the photo's.
+    trained sees the photo twice as large, and the way up joins its features of
+    four sizes.
 
     Args:
         encoder: none, efficientnet_lite0, efficientnet_lite1,
             efficientnet_lite2, or a class of keras.applications, such as
             MobileNetV2, whose weights are fetched when a training begins.
-        encoder_scale: How many times as large as it is the encoder sees the
-            photo, 2 or 4. They learnt from photos of 224 pixels: of one of 64
-            pixels they know more at 4, which takes three times as long.
         filters: Of the first level; each next one has twice as many, up
             to eight times.
         depth: Levels below the first, each half as large; auto: 4, or the 3
-            or 2 that an encoder has at scale 2 or 4.
+            that an encoder has.
         attention: Whether the smallest grid attends to itself, by four heads.
         dropout: Share of the smallest grid's features dropped in training.
 
@@ -61,7 +59,6 @@ class UNet(Architecture):
     """
 
     encoder: str = encoders.NONE
-    encoder_scale: Literal[2, 4] = 2
     filters: Count = 32
     depth: Literal["auto"] | Depth = "auto"
     attention: bool = False
@@ -84,18 +81,15 @@ class UNet(Architecture):
         """Levels below the first."""
         if self.depth != "auto":
             return self.depth
-        most = encoders.most_levels(self.encoder_scale)
-        return most if self.has_encoder else 4
+        return MOST_ENCODED if self.has_encoder else 4
 
     def check(self, image_size: int, channels: int) -> None:
         if self.has_encoder:
             encoders.check(self.encoder)
-            most = encoders.most_levels(self.encoder_scale)
-            if self.levels > most:
+            if self.levels > MOST_ENCODED:
                 raise UserError(
-                    f"--encoder {self.encoder} has {most} levels below its "
-                    f"first at --encoder-scale {self.encoder_scale}: --depth "
-                    f"{self.depth} is too deep"
+                    f"--encoder {self.encoder} has {MOST_ENCODED} levels below "
+                    f"its first: --depth {self.depth} is too deep"
                 )
         check_depth(self, self.levels, image_size)
         tokens = (image_size // self.multiple) ** 2
@@ -134,9 +128,7 @@ class UNet(Architecture):
                 inputs, self._up(x, skips, channels), name=self.name
             )
 
-        encoder = encoders.get(self.encoder).build(
-            self.encoder_scale, self.levels
-        )
+        encoder = encoders.get(self.encoder).build(self.levels)
         features = [keras.Input(f.shape[1:]) for f in encoder.outputs]
         # The way up sees the photo itself, at its own size, beside them.
         first, *skips, x = features
