@@ -217,10 +217,10 @@ class Colorizer(keras.Model):
         Example:
 
         >>> from kcolor.models.cnn import CNN
-        >>> from kcolor.objectives.ce import CE
-        >>> mean = Colorizer(CNN(head="conv"), CE(), 32).changed(temperature=1)
-        >>> mean.objective.temperature
-        1
+        >>> from kcolor.objectives.ce import CrossEntropy
+        >>> colorizer = Colorizer(CNN(head="conv"), CrossEntropy(), 32)
+        >>> colorizer.changed(temperature=1.0).objective.temperature
+        1.0
         """
         config = self.get_config()
         config["objective"] |= {
