@@ -1,7 +1,16 @@
 """Fixtures that more than one test file uses."""
 
+import gc
+
 import numpy as np
 import pytest
+
+
+def pytest_collection_finish():
+    # Modules and tests stay to the end: without them, looking for garbage takes
+    # a third less of all that the suite takes.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config):
