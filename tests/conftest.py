@@ -1,9 +1,15 @@
 """Fixtures that more than one test file uses."""
 
 import gc
+import os
 
 import numpy as np
 import pytest
+
+
+def pytest_xdist_auto_num_workers():
+    # Some tests wait, for a server or a browser: one more worker does not.
+    return 1 + (os.cpu_count() or 1)
 
 
 def pytest_collection_finish():

@@ -40,8 +40,8 @@ SMALL = {
 CLASSES = 3
 
 
-def pair(arch, loss):
-    is_usual = arch == USUAL["arch"] or loss == USUAL["loss"]
+def pair(arch, loss, usual=USUAL):
+    is_usual = arch == usual["arch"] or loss == usual.get("loss")
     marks = [] if is_usual else [pytest.mark.slow]
     return pytest.param(arch, loss, marks=marks)
 
@@ -50,6 +50,14 @@ PAIRS = itertools.starmap(
     pair, itertools.product(models.names(), objectives.names())
 )
 EVERY_PAIR = pytest.mark.parametrize(("arch", "loss"), list(PAIRS))
+# XLA compiles for long: by default one architecture, with every loss.
+XLA_PAIRS = pytest.mark.parametrize(
+    ("arch", "loss"),
+    [
+        pair(arch, loss, {"arch": USUAL["arch"]})
+        for arch, loss in itertools.product(models.names(), objectives.names())
+    ],
+)
 
 
 def small(arch):
@@ -200,7 +208,7 @@ def test_a_saved_colorizer_loads_as_the_same(arch, loss, histogram, tmp_path):
     json.dumps(colorizer.get_config())
 
 
-@EVERY_PAIR
+@XLA_PAIRS
 # Or Keras would go on without XLA, and compare losses with themselves.
 @pytest.mark.filterwarnings("error:.*jit_compile")
 def test_xla_computes_the_same_losses(arch, loss, histogram, same_draws):

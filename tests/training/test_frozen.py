@@ -152,7 +152,7 @@ def test_averages_of_what_begins_to_learn_begin_there():
         np.testing.assert_allclose(variable, average, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("views", [0, 2])
+@pytest.mark.parametrize("views", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_run_stopped_before_the_encoder_learns_ends_as_one_never_stopped(
     tmp_path, experiment, quick, views, monkeypatch
 ):
