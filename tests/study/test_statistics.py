@@ -280,7 +280,7 @@ def test_equal_methods_are_told_apart_one_time_in_twenty():
     p = [
         statistics.differences(
             simulated({"one": 0.3, "two": 0.3}, spread=1.0, seed=seed),
-            resamples=200,
+            resamples=500,
         )[0]["p"]
         for seed in range(60)
     ]
@@ -377,7 +377,7 @@ def test_the_power_is_that_of_simulated_studies(spread):
     p = [
         statistics.differences(
             simulated({"one": 0.3, "two": 0.3 + size}, seed=seed, **known),
-            resamples=200,
+            resamples=500,
         )[0]["p"]
         for seed in range(40)
     ]
