@@ -12,6 +12,14 @@ def pytest_xdist_auto_num_workers():
     return 1 + (os.cpu_count() or 1)
 
 
+def pytest_configure(config):
+    # From TensorFlow's variables, whenever Keras reads one.
+    config.addinivalue_line(
+        "filterwarnings",
+        "ignore:__array__ implementation doesn't accept:DeprecationWarning",
+    )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _little_garbage():
     # What other files left, TensorFlow's modules and graphs above all, stays to
