@@ -226,7 +226,8 @@ class Colorizer(keras.Model):
         config["objective"] |= {
             name: value for name, value in settings.items() if value is not None
         }
-        config["image_size"] = image_size or self.image_size
+        if image_size is not None:
+            config["image_size"] = image_size
         other = Colorizer.from_config(config)
         other.set_weights(self.get_weights())
         return other

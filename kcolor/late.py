@@ -6,8 +6,11 @@ files are read for `--help`, which must not wait for TensorFlow to load.
 
 import importlib
 import sys
+import threading
 
 from kcolor.quiet import quietly
+
+_lock = threading.RLock()
 
 
 class _Late:
@@ -15,10 +18,11 @@ class _Late:
         self._module = module
 
     def __getattr__(self, name: str):
-        if self._module not in sys.modules:
-            with quietly():
-                importlib.import_module(self._module)
-        return getattr(sys.modules[self._module], name)
+        with _lock:  # or another thread's silence would become ours
+            if self._module not in sys.modules:
+                with quietly():
+                    importlib.import_module(self._module)
+        return getattr(importlib.import_module(self._module), name)
 
 
 keras = _Late("keras")

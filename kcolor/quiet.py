@@ -16,6 +16,9 @@ def quietly() -> Iterator[None]:
     TensorFlow writes notes before its log is set up, and its converters by
     means that no switch reaches.
     """
+    if sys.stderr is None:  # closed
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as notes:
         stderr = os.dup(2)

@@ -14,7 +14,7 @@ from kcolor import shipped
 from kcolor.colorizer import Colorizer
 from kcolor.errors import UserError, first_line
 from kcolor.exports import Predictor
-from kcolor.training.experiment import read_config
+from kcolor.training.folder import is_run, read_config
 from kcolor.training.run import Run
 
 
@@ -80,9 +80,9 @@ def open_model(name: str | Path) -> Model | None:
     path = Path(name).expanduser()
     file, run, data = path, None, None
     if path.is_dir():
-        run = Run(path)
-        if not run.is_begun:
+        if not is_run(path):
             return None
+        run = Run(path)
         if not run.is_finished:
             raise UserError(
                 f"run '{path}' never finished: go on with kcolor-train --run "

@@ -8,8 +8,8 @@ from kcolor.cli.colouring import add_arguments, chosen, tell
 from kcolor.cli.shell import Parser, load_tensorflow, shell
 from kcolor.errors import UserError
 from kcolor.shipped import NAME as PRETRAINED
+from kcolor.training.folder import is_run
 
-RUN_FILES = ("config.yaml", "environment.json")
 USAGE = "kcolor-colorize [options] [MODEL] PHOTO [PHOTO ...] [-o OUT]"
 
 DESCRIPTION = """Colours photos at their own size: files, folders, which are
@@ -31,9 +31,13 @@ EXAMPLES = """examples:
 @shell
 def main(argv: list[str]) -> None:
     """Colours what the command line names."""
+    end = argv.index("--") if "--" in argv else len(argv)
     # Flags may stand between photos.
-    options = vars(_parser().parse_intermixed_args(_named(argv)))
-    model, sources = _model_and_sources(options.pop("words"))
+    options = vars(_parser().parse_intermixed_args(argv[:end]))
+    words = options.pop("words") + argv[end + 1 :]
+    if not words:
+        raise UserError("name a photo, a folder of photos, or -: see --help")
+    model, sources = _model_and_sources(words)
     load_tensorflow()
     from kcolor.colorizing.files import colorize_files
     from kcolor.terminal import progress
@@ -57,11 +61,12 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "words",
-        nargs="+",
+        nargs="*",
         metavar="[MODEL] PHOTO",
         help="Photo file, folder of photos, or - for stdin. The first may be a "
         "model: a run, a .keras file, a SavedModel or a .tflite file; without "
-        "one, that which comes with kcolor colours them.",
+        "one, that which comes with kcolor colours them. Names that begin with "
+        "a dash come last, after --.",
     )
     parser.add_argument(
         "-o",
@@ -73,26 +78,6 @@ def _parser() -> Parser:
     )
     add_arguments(parser)
     return parser
-
-
-def _named(argv: list[str]) -> list[str]:
-    """Returns the words with what "--" says are no flags named as files.
-
-    Words and flags that are mixed know no "--".
-
-    Example:
-
-    >>> _named(["-o", "out", "--", "-dash.jpg"])
-    ['-o', 'out', './-dash.jpg']
-    """
-    if "--" not in argv:
-        return argv
-    end = argv.index("--")
-    files = [
-        f"./{word}" if word.startswith("-") and word != "-" else word
-        for word in argv[end + 1 :]
-    ]
-    return argv[:end] + files
 
 
 def _model_and_sources(words: list[str]) -> tuple[str, list[str]]:
@@ -123,7 +108,6 @@ def _is_model(word: str) -> bool:
     if word == PRETRAINED:
         return True
     if path.is_dir():
-        is_run = all((path / name).exists() for name in RUN_FILES)
         exports = ("saved_model.pb", "*/saved_model.pb")
-        return is_run or any(any(path.glob(file)) for file in exports)
+        return is_run(path) or any(any(path.glob(file)) for file in exports)
     return path.suffix in (".keras", ".tflite")

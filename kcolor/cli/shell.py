@@ -23,6 +23,8 @@ def shell(command: Callable[[list[str]], None]) -> Callable[[], None]:
     @functools.wraps(command)
     def main() -> None:
         argv = sys.argv[1:]
+        if sys.stderr is None:  # closed: what goes there goes nowhere
+            sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         if argv == ["--version"]:
             print(f"kcolor {kcolor.__version__}")
             return

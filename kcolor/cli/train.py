@@ -15,8 +15,8 @@ from kcolor.training.experiment import (
     PARTS,
     from_command_line,
     other_experiment,
-    read_config,
 )
+from kcolor.training.folder import CONFIG, read_config
 
 DESCRIPTION = """Trains one experiment and measures it on photos it has not
 seen. Without flags: the poster's CNN with cross entropy on the demo photos.
@@ -76,7 +76,7 @@ def _with_config_of_run(argv: list[str]) -> list[str]:
     known, _ = parser.parse_known_args(argv)
     if not (known.resume and known.run):
         return argv
-    config = Path(known.run) / "config.yaml"
+    config = Path(known.run) / CONFIG
     if not config.exists():
         return argv
     written = read_config(config)

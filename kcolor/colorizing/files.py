@@ -409,8 +409,8 @@ def passed_over(sources: Sequence[str]) -> list[str]:
         links = sum(path.is_symlink() and path.is_dir() for path in paths)
         if links:
             lines.append(
-                f"'{source}': passed over {links} links to folders: name these "
-                "folders, too, to colour what they hold"
+                f"'{source}': passed over folders that are links, {links}: "
+                "name them, too, to colour what they hold"
             )
         if before:
             lines.append(

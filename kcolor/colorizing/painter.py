@@ -207,14 +207,20 @@ def colorize(
 
 
 def _painter(model: str | Path | Colorizer, look: Look) -> Painter:
-    """Returns the model, loaded and compiled once if it cannot change."""
-    if isinstance(model, Colorizer) or model == shipped.NAME:
-        return _last(model, look)
+    """Returns the model, compiled once for a loop over photos."""
+    if isinstance(model, str) and model == shipped.NAME:
+        return _kept(model, look)
+    # At a temperature of the look's the weights are copied: they may change.
+    if isinstance(model, Colorizer) and look.temperature is None:
+        return _kept(model, look, model.image_size)
     return Painter(model, look)
 
 
-# For a loop over photos without a Painter of its own.
-_last = functools.lru_cache(maxsize=1)(Painter)
+@functools.lru_cache(maxsize=4)
+def _kept(
+    model: str | Colorizer, look: Look, image_size: int | None = None
+) -> Painter:
+    return Painter(model, look)
 
 
 def _parts(photo) -> tuple[np.ndarray, np.ndarray | None]:
@@ -232,6 +238,8 @@ def _parts(photo) -> tuple[np.ndarray, np.ndarray | None]:
         photo = ImageOps.exif_transpose(photo)
         if photos.is_deep_grey(photo):
             photo = photos.deep_grey(photo, np.uint16)
+        elif photo.mode == "La":
+            photo = photo.convert("LA")
         elif photo.mode not in ("L", "LA", "RGB", "RGBA"):
             kind = "RGBA" if photo.has_transparency_data else "RGB"
             photo = photo.convert(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,9 +111,11 @@ def _lite(name: str) -> Encoder:
 
 def _application(name: str, application: Callable) -> Encoder:
     def body(weights: str | None) -> keras.Model:
-        whole = application(
-            include_top=False, weights=weights, input_shape=(None, None, 3)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that no size is named
+            whole = application(
+                include_top=False, weights=weights, input_shape=(None, None, 3)
+            )
         rows = _rows(name, application)
         return keras.Model(
             whole.input, [whole.layers[row].output for row in rows], name="body"

@@ -24,7 +24,7 @@ from jsonargparse import (
 from jsonargparse.typing import NonNegativeInt, OpenUnitInterval, PositiveInt
 
 from kcolor import models, objectives, schemes
-from kcolor.errors import UserError, first_line, unknown
+from kcolor.errors import UserError, unknown
 from kcolor.models.architecture import Architecture
 from kcolor.objectives.objective import Objective
 from kcolor.schemes.adversarial import AdversarialScheme
@@ -341,24 +341,6 @@ def from_command_line(
 
 def _remade(fields: dict) -> Experiment:
     return Experiment.of(**fields)
-
-
-def read_config(path: Path) -> dict:
-    """Returns the settings in the config.yaml of a run.
-
-    Raises:
-        UserError: It holds none.
-    """
-    try:
-        written = yaml.safe_load(path.read_text())
-        if not isinstance(written, dict):
-            raise ValueError("it holds no settings")
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(
-            f"'{path}' is damaged ({first_line(error)}): mend it, or use the "
-            "run's model.keras"
-        ) from error
-    return written
 
 
 def other_experiment(run: Path | str, name: str, there, here) -> UserError:

@@ -23,10 +23,10 @@ import tensorflow as tf
 from kcolor.data.prepare import Data
 from kcolor.errors import UserError, first_line
 from kcolor.files import whole
+from kcolor.training import folder
 from kcolor.training.experiment import (
     Experiment,
     other_experiment,
-    read_config,
 )
 
 CHECKPOINTS_KEPT = 2
@@ -42,11 +42,11 @@ class Run:
 
     def __init__(self, path: Path):
         self.path = path
-        self.config = path / "config.yaml"
-        self.environment = path / "environment.json"
+        self.config = path / folder.CONFIG
+        self.environment = path / folder.ENVIRONMENT
         self.history = path / "history.csv"
-        self.checkpoints = path / "checkpoints"
-        self.model = path / "model.keras"
+        self.checkpoints = path / folder.CHECKPOINTS
+        self.model = path / folder.MODEL
         self.metrics = path / "metrics.json"
         self.curves = path / "curves.png"
         self.samples = path / "samples.png"
@@ -60,20 +60,23 @@ class Run:
         return self.metrics.exists()
 
     @property
-    def is_begun(self) -> bool:
-        """Whether the folder is that of a run."""
-        return self.config.exists() and self.environment.exists()
+    def is_free(self) -> bool:
+        """Whether a training may begin here, and nothing is lost by it.
 
-    @property
-    def holds_work(self) -> bool:
-        """Whether a new beginning would lose anything."""
-        results = (self.history, self.model, self.metrics)
-        return any(path.exists() for path in results) or any(
+        There is no run, or one that was refused or killed before its first
+        checkpoint.
+        """
+        work = (self.history, self.model, self.metrics)
+        if any(path.exists() for path in work) or any(
             self.checkpoints.glob("*")
-        )
+        ):
+            return False
+        return self.environment.exists() or not self.config.exists()
 
     def begin(self, experiment: Experiment, data: Data) -> None:
         """Writes the experiment, and what else decides the weights."""
+        if self.environment.exists():  # of one that did nothing else
+            shutil.rmtree(self.tensorboard, ignore_errors=True)
         environment = {
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in PACKAGES},
@@ -91,8 +94,6 @@ class Run:
         }
         with whole(self.environment) as path:
             path.write_text(json.dumps(environment, indent=2) + "\n")
-        # Of one that was refused or killed before its first checkpoint.
-        shutil.rmtree(self.tensorboard, ignore_errors=True)
         self.checkpoints.mkdir(exist_ok=True)
         with whole(self.config) as path:
             path.write_text(experiment.to_yaml())
@@ -108,7 +109,7 @@ class Run:
                 f"run '{self.path}' of the chief is not here: give all workers "
                 "the same --run, a folder that all of them see"
             )
-        written = read_config(self.config)
+        written = folder.read_config(self.config)
         ours = dataclasses.asdict(experiment)
         # A setting that came after the run was what is its default now.
         defaults = {f.name: f.default for f in dataclasses.fields(experiment)}
@@ -120,7 +121,15 @@ class Run:
 
     def check_fingerprint(self, fingerprint: str) -> None:
         """Refuses to go on with other photos than those of the start."""
-        written = json.loads(self.environment.read_text())["data_fingerprint"]
+        try:
+            text = self.environment.read_text()
+            written = json.loads(text)["data_fingerprint"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"'{self.environment}' is damaged ({first_line(error)}): the "
+                "run cannot be resumed: start another --run, with --init and "
+                "its model.keras"
+            ) from error
         if written != fingerprint:
             raise UserError(
                 f"run '{self.path}' cannot be resumed: its photos are not "
@@ -174,19 +183,19 @@ def open_run(
             f"run '{path}' is being trained by another process: wait for it, "
             "or give another --run"
         ) from error
-    with lock:
-        try:
-            if not resume and run.holds_work:
-                raise UserError(
-                    f"run '{path}' exists: add --resume to go on with it, or "
-                    "give another --run"
-                )
-            yield run
-        finally:
-            if not run.config.exists():  # it never began
-                run.lock.unlink()
-                with contextlib.suppress(OSError):
-                    path.rmdir()
+    try:
+        if not resume and not run.is_free:
+            raise UserError(
+                f"run '{path}' exists: add --resume to go on with it, or give "
+                "another --run"
+            )
+        yield run
+    finally:
+        if not run.config.exists():  # it never began
+            run.lock.unlink()
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        lock.release()
 
 
 def _free_path(experiment: Experiment) -> Path:

@@ -186,7 +186,7 @@ def test_a_link_to_a_folder_is_not_followed_and_told_of(l2, album, tmp_path):
     other.mkdir()
     (album / "link").symlink_to(other)
     (line,) = files.passed_over([str(album)])
-    assert "passed over 1 links to folders" in line
+    assert "folders that are links, 1" in line
 
 
 def test_pictures_that_are_not_read_are_told_of(l2, album):
@@ -408,6 +408,16 @@ def test_a_photo_may_begin_with_a_dash(l2_file, album, monkeypatch):
     assert (album / "out.jpg").exists()
 
 
+def test_no_flag_takes_what_follows_the_dashes(album, monkeypatch, capsys):
+    monkeypatch.chdir(album)
+    before = (album / "a.jpg").read_bytes()
+    assert main(monkeypatch, "--overwrite", "a.jpg", "-o", "--", "a.jpg") == 2
+    assert "expected one argument" in capsys.readouterr().err
+    assert (album / "a.jpg").read_bytes() == before
+    assert main(monkeypatch, "--overwrite") == 2
+    assert "name a photo" in capsys.readouterr().err
+
+
 def test_the_line_at_the_end_names_a_draw_that_is_there(ce, album, monkeypatch):
     monkeypatch.chdir(album)
     outcome = files.colorize_files(ce, ["a.jpg"], None, Look(samples=2))
@@ -482,7 +492,7 @@ def test_what_is_neither_model_nor_photo_is_named(
 def test_a_run_and_an_export_are_models_and_an_album_is_none(tmp_path):
     for name in (
         "run/config.yaml",
-        "run/environment.json",
+        "run/model.keras",
         "export/saved_model.pb",
         "album/a.jpg",
         "album/config.yaml",

@@ -88,9 +88,19 @@ def test_a_deep_grey_picture_is_coloured_as_its_array_is(l2, mode):
 
 def test_a_colorizer_is_compiled_once_for_a_loop_over_photos(l2):
     kcolor.colorize(photo(), l2)
-    known = painter._last.cache_info().hits
+    known = painter._kept.cache_info().hits
     kcolor.colorize(photo(), l2)
-    assert painter._last.cache_info().hits == known + 1
+    assert painter._kept.cache_info().hits == known + 1
+
+
+@pytest.mark.parametrize("look", [{}, {"temperature": 0.3}])
+def test_a_colorizer_that_learns_on_is_asked_anew(ce, look):
+    own = ce.get_weights()
+    before = kcolor.colorize(photo(), ce, **look)
+    ce.set_weights([0 * weight for weight in own])
+    after = kcolor.colorize(photo(), ce, **look)
+    ce.set_weights(own)
+    assert (before != after).any()
 
 
 def test_saturation_multiplies_the_colours(l2):

@@ -124,6 +124,27 @@ def test_a_run_that_was_refused_before_its_first_checkpoint_is_begun_again(
     assert not begun.tensorboard.exists()
 
 
+def test_a_folder_whose_config_is_no_run_s_is_not_written_to(tmp_path):
+    path = tmp_path / "mine"
+    (path / "tensorboard").mkdir(parents=True)
+    (path / "tensorboard" / "log").touch()
+    (path / "config.yaml").write_text("# my notes")
+    assert "exists" in refusal(path)
+    assert (path / "config.yaml").read_text() == "# my notes"
+    # Nor is what stands beside a run that begins.
+    (path / "config.yaml").unlink()
+    with open_run(path, EXPERIMENT, resume=False) as run:
+        run.begin(EXPERIMENT, DATA)
+    assert (path / "tensorboard" / "log").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_environment_is_told_in_one_line(begun, text):
+    begun.environment.write_text(text)
+    with pytest.raises(UserError, match=r"environment\.json' is damaged"):
+        begun.check_fingerprint(DATA.fingerprint)
+
+
 def test_a_run_is_resumed_with_its_own_experiment(begun):
     with open_run(begun.path, EXPERIMENT, resume=True) as run:
         assert run.path == begun.path
