@@ -12,9 +12,13 @@ def test_what_native_code_writes_is_shown_only_if_the_block_fails(capfd):
     with quietly():
         os.write(2, b"note\n")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ZeroDivisionError), quietly():
+
+    def fail():
         os.write(2, b"note\n")
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), quietly():
+        fail()
     assert capfd.readouterr().err == "note\n"
 
 
