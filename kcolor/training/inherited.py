@@ -9,6 +9,7 @@ from pathlib import Path
 from kcolor import models, objectives, shipped
 from kcolor.errors import UserError, first_line
 from kcolor.settings import settings
+from kcolor.training import folder
 
 NONE = "none"
 # What names a part, in experiments and in a colorizer.
@@ -71,7 +72,7 @@ def _config(init: str) -> dict:
         return shipped.config()
     path = Path(init).expanduser()
     if path.is_dir():
-        path = path / "model.keras"
+        path = path / folder.MODEL
     try:
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))["config"]

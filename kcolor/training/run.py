@@ -24,10 +24,7 @@ from kcolor.data.prepare import Data
 from kcolor.errors import UserError, first_line
 from kcolor.files import whole
 from kcolor.training import folder
-from kcolor.training.experiment import (
-    Experiment,
-    other_experiment,
-)
+from kcolor.training.experiment import Experiment, other_experiment
 
 CHECKPOINTS_KEPT = 2
 PACKAGES = ("kcolor", "tensorflow", "keras", "numpy", "tensorflow-datasets")
@@ -75,7 +72,7 @@ class Run:
 
     def begin(self, experiment: Experiment, data: Data) -> None:
         """Writes the experiment, and what else decides the weights."""
-        if self.environment.exists():  # of one that did nothing else
+        if folder.is_run(self.path):  # one that did nothing else
             shutil.rmtree(self.tensorboard, ignore_errors=True)
         environment = {
             "python": platform.python_version(),

@@ -132,7 +132,7 @@ def test_a_folder_whose_config_is_no_run_s_is_not_written_to(tmp_path):
     assert "exists" in refusal(path)
     assert (path / "config.yaml").read_text() == "# my notes"
     # Nor is what stands beside a run that begins.
-    (path / "config.yaml").unlink()
+    (path / "config.yaml").rename(path / "environment.json")
     with open_run(path, EXPERIMENT, resume=False) as run:
         run.begin(EXPERIMENT, DATA)
     assert (path / "tensorboard" / "log").exists()
